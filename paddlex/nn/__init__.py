@@ -1,0 +1,1 @@
+"""Paddle building blocks shared by the networks of both libraries."""

@@ -1,0 +1,125 @@
+"""Box arithmetic on tensors whose last axis holds the four numbers of a box.
+
+Two notations occur: `cxcywh` (centre, width, height) and `xyxy` (two opposite corners). Unless a function
+says otherwise it works in any unit, pixels or fractions of the image.
+"""
+
+import paddle
+from paddle import Tensor
+
+__all__ = [
+    "box_area",
+    "box_iou",
+    "cxcywh_to_xyxy",
+    "generalized_box_iou",
+    "inverse_sigmoid",
+    "masks_to_boxes",
+    "pairwise_box_iou",
+    "pairwise_generalized_box_iou",
+    "xyxy_to_cxcywh",
+]
+
+
+def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+    """Convert (..., 4) boxes from centre and size to corners."""
+    centre, half_size = boxes[..., :2], boxes[..., 2:] * 0.5
+    return paddle.concat([centre - half_size, centre + half_size], axis=-1)
+
+
+def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+    """Convert (..., 4) boxes from corners to centre and size."""
+    top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
+    return paddle.concat([(top_left + bottom_right) * 0.5, bottom_right - top_left], axis=-1)
+
+
+def box_area(boxes: Tensor) -> Tensor:
+    """Return the areas (...) of xyxy `boxes` (..., 4); negative sides are not clipped."""
+    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+
+
+def box_iou(boxes1: Tensor, boxes2: Tensor, *, epsilon: float = 1e-9) -> Tensor:
+    """Return the intersection over union of boxes that correspond, by broadcasting.
+
+    Args:
+        boxes1: (..., 4) xyxy.
+        boxes2: (..., 4) xyxy, of a shape that broadcasts with `boxes1`.
+        epsilon: added to the union, so that two empty boxes give 0.
+
+    Returns:
+        (...) in [0, 1].
+    """
+    intersection, union = _intersection_and_union(boxes1, boxes2)
+    return intersection / (union + epsilon)
+
+
+def generalized_box_iou(boxes1: Tensor, boxes2: Tensor, *, epsilon: float = 1e-10) -> Tensor:
+    """Return the generalised IoU (arXiv:1902.09630) of boxes that correspond, by broadcasting.
+
+    Args:
+        boxes1: (..., 4) xyxy.
+        boxes2: (..., 4) xyxy, of a shape that broadcasts with `boxes1`.
+        epsilon: added to the union and to the enclosing area.
+
+    Returns:
+        (...) in [-1, 1].
+    """
+    intersection, union = _intersection_and_union(boxes1, boxes2)
+    union = union + epsilon
+    top_left = paddle.minimum(boxes1[..., :2], boxes2[..., :2])
+    bottom_right = paddle.maximum(boxes1[..., 2:], boxes2[..., 2:])
+    sides = bottom_right - top_left
+    enclosure = sides[..., 0] * sides[..., 1] + epsilon
+    return intersection / union - (enclosure - union) / enclosure
+
+
+def pairwise_box_iou(boxes1: Tensor, boxes2: Tensor, *, epsilon: float = 1e-9) -> Tensor:
+    """Return the (..., N, M) IoU between xyxy boxes (..., N, 4) and (..., M, 4)."""
+    return box_iou(boxes1.unsqueeze(-2), boxes2.unsqueeze(-3), epsilon=epsilon)
+
+
+def pairwise_generalized_box_iou(boxes1: Tensor, boxes2: Tensor, *, epsilon: float = 1e-10) -> Tensor:
+    """Return the (..., N, M) generalised IoU between xyxy boxes (..., N, 4) and (..., M, 4)."""
+    return generalized_box_iou(boxes1.unsqueeze(-2), boxes2.unsqueeze(-3), epsilon=epsilon)
+
+
+def inverse_sigmoid(values: Tensor, *, epsilon: float = 1e-5) -> Tensor:
+    """Return log(x / (1 - x)) of `values` clipped to [0, 1], both factors held above `epsilon`.
+
+    An exact 0 gives about log(epsilon), an exact 1 about -log(epsilon).
+    """
+    values = values.clip(min=0.0, max=1.0)
+    return paddle.log(values.clip(min=epsilon) / (1.0 - values).clip(min=epsilon))
+
+
+def masks_to_boxes(masks: Tensor) -> Tensor:
+    """Return the tight boxes of binary masks, as fractions of the mask's own size.
+
+    Args:
+        masks: (..., H, W) bool.
+
+    Returns:
+        (..., 4) float32 xyxy in [0, 1]; the far corner is exclusive (a lone pixel has one pixel's area).
+        An empty mask gives four zeros.
+    """
+    height, width = masks.shape[-2:]
+    x_min, x_max = _extent(masks.any(axis=-2), width)
+    y_min, y_max = _extent(masks.any(axis=-1), height)
+    return paddle.stack([x_min / width, y_min / height, x_max / width, y_max / height], axis=-1)
+
+
+def _extent(occupied: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """Return the first set index and the last one plus 1 along the last axis; (0, 0) when none is set."""
+    flags = occupied.astype("float32")
+    index = paddle.arange(length, dtype="float32")
+    end = (flags * (index + 1.0)).max(axis=-1)
+    # With nothing set `length` minus the largest distance from the far end is `length`: the min makes it 0.
+    start = length - (flags * (length - index)).max(axis=-1)
+    return paddle.minimum(start, end), end
+
+
+def _intersection_and_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
+    top_left = paddle.maximum(boxes1[..., :2], boxes2[..., :2])
+    bottom_right = paddle.minimum(boxes1[..., 2:], boxes2[..., 2:])
+    sides = (bottom_right - top_left).clip(min=0.0)
+    intersection = sides[..., 0] * sides[..., 1]
+    return intersection, box_area(boxes1) + box_area(boxes2) - intersection
