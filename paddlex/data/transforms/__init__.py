@@ -1,0 +1,1 @@
+"""`(Sample, np.random.Generator) -> Sample`, and their batch-wide relatives."""

@@ -1,0 +1,1 @@
+"""Raw arrays to results, and the backends that produce raw arrays."""

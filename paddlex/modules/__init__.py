@@ -1,0 +1,1 @@
+"""A folder per task: what each mode of the engine does."""

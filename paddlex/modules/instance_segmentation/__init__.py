@@ -1,0 +1,1 @@
+"""Instance segmentation: check, train, evaluate, export, predict."""

@@ -1,0 +1,1 @@
+"""The model suites: networks, losses, recipes, weights."""

@@ -1,0 +1,1 @@
+"""One training loop that knows no task, its hooks, optimisers and checkpoints."""

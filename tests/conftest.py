@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def nuts_labelme() -> Path:
+    """The demo data set of the repository, LabelMe form; read only: copy it before converting."""
+    return REPOSITORY / "dataset" / "nuts_labelme"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Further photo sets that lie beside a developer's checkout and are not distributed."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the further photo sets (../shared/data) are not beside this checkout")
+    return folder
