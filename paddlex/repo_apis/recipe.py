@@ -1,0 +1,156 @@
+"""Recipes: what upstream fixed about training and deploying a model, read from one YAML file a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+__all__ = ["Deploy", "Ema", "Optimizer", "Recipe", "Schedule", "Warmup", "read_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """An optimiser and its constants.
+
+    Attributes:
+        type: `adamw` or `momentum`.
+        weight_decay: decoupled for AdamW, L2 for Momentum.
+        momentum: of Momentum.
+        clip_norm: global norm that gradients are clipped to, or None.
+    """
+
+    type: Literal["adamw", "momentum"]
+    weight_decay: float
+    momentum: float = 0.9
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Learning rate over a run; every length is a fraction of the run, so that short runs follow it too.
+
+    Attributes:
+        type: `constant`, `piecewise`, `cosine` or `polynomial`.
+        milestones: fractions of the run after which the rate is multiplied by `gamma` (piecewise).
+        gamma: factor at each milestone.
+        length: cosine and polynomial: length of the decay over the run's length (1.2 = never reaches the end).
+        power: of the polynomial.
+        end_lr: of the polynomial.
+    """
+
+    type: Literal["constant", "piecewise", "cosine", "polynomial"] = "constant"
+    milestones: tuple[float, ...] = ()
+    gamma: float = 0.1
+    length: float = 1.0
+    power: float = 0.9
+    end_lr: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warmup:
+    """Linear warm-up from `start_factor` to 1.
+
+    Attributes:
+        steps: length in steps, or None when `epochs` counts.
+        epochs: length as a fraction of the run, or None.
+        start_factor: first factor.
+    """
+
+    steps: int | None = None
+    epochs: float | None = None
+    start_factor: float = 0.001
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ema:
+    """Exponential moving average of the weights.
+
+    Attributes:
+        decay: final decay d.
+        type: `exponential`: d (1 - exp(-(t + 1) / 2000)), shadow from zero; `threshold`: min(d, (1 + t) / (10 + t));
+            `normal`: d.
+        skip: name endings that are not averaged.
+    """
+
+    decay: float
+    type: Literal["exponential", "threshold", "normal"] = "exponential"
+    skip: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy:
+    """What `inference.yml` says of a model.
+
+    Attributes:
+        arch: architecture family as official PaddleX names it.
+        min_subgraph_size: for TensorRT.
+        use_dynamic_shape: whether the input size is free.
+        preprocess: list of {type: ..., ...} in order.
+        draw_threshold: score below which predictions are dropped by default.
+    """
+
+    arch: str
+    min_subgraph_size: int
+    use_dynamic_shape: bool
+    preprocess: tuple[dict[str, Any], ...]
+    draw_threshold: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that upstream fixed of one model.
+
+    Attributes:
+        epochs: length of the published schedule.
+        learning_rate: base rate for `reference_batch` images a step.
+        reference_batch: images per step over all cards that `learning_rate` was chosen for.
+        batch_size: images per card.
+        input_size: (height, width) of evaluation; None when the size is free.
+        optimizer, schedule, warmup, ema: as the classes say; `ema` None means off.
+        sample_transforms: list of {Name: {parameters}} applied to each photo.
+        batch_transforms: likewise, applied to the batch as a whole.
+        deploy: what inference.yml says.
+        network: keyword arguments of the builder beyond its own defaults.
+    """
+
+    epochs: int
+    learning_rate: float
+    reference_batch: int
+    batch_size: int
+    input_size: tuple[int, int] | None
+    optimizer: Optimizer
+    schedule: Schedule
+    warmup: Warmup
+    ema: Ema | None
+    sample_transforms: tuple[dict[str, dict[str, Any]], ...]
+    batch_transforms: tuple[dict[str, dict[str, Any]], ...]
+    deploy: Deploy
+    network: dict[str, Any] = field(default_factory=dict)
+
+
+@cache
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe; a wrong key is our own fault and raises TypeError or KeyError."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    base = content.pop("base", None)
+    if base is not None:
+        content = {**yaml.safe_load((path.parent / base).read_text(encoding="utf-8")), **content}
+    size = content.pop("input_size")
+    schedule = dict(content.pop("schedule"))
+    deploy = dict(content.pop("deploy"))
+    ema = content.pop("ema")
+    return Recipe(
+        input_size=tuple(size) if size else None,
+        optimizer=Optimizer(**content.pop("optimizer")),
+        schedule=Schedule(**{**schedule, "milestones": tuple(schedule.get("milestones", ()))}),
+        warmup=Warmup(**content.pop("warmup")),
+        ema=Ema(**{**ema, "skip": tuple(ema.get("skip", ()))}) if ema else None,
+        sample_transforms=tuple(content.pop("sample_transforms")),
+        batch_transforms=tuple(content.pop("batch_transforms")),
+        deploy=Deploy(**{**deploy, "preprocess": tuple(deploy["preprocess"])}),
+        **content,
+    )

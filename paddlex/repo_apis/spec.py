@@ -1,0 +1,71 @@
+"""ModelSpec: the one place where a model is declared; every list of models is derived from these."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from paddlex.repo_apis.recipe import Recipe, read_recipe
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+__all__ = ["ModelSpec", "Task"]
+
+Task = Literal["instance_segmentation", "semantic_segmentation"]
+
+_OFFICIAL_INFERENCE = "https://paddle-model-ecology.bj.bcebos.com/paddlex/official_inference_model/paddle3.0b1_v2/{name}_infer.tar"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A model by its public name.
+
+    Attributes:
+        name: public name, also the name of its YAML file.
+        task: what it predicts.
+        family: title of the group it is listed under.
+        builder: `module:function`; the function takes `num_classes`, `eval_size` and the recipe's `network` keys.
+        recipe_file: YAML file of upstream's recipe.
+        score: published accuracy on its benchmark, percent (mask AP on COCO val2017, mIoU on Cityscapes).
+        parameters: trainable and frozen weights at the benchmark's class count, millions.
+        size_mb: published size of the inference model, MB; None when unpublished.
+        backbone_url: classification weights the published training started from, or None.
+        weights_url: weights of the published model, or None.
+        benchmark_classes: class count of `weights_url`.
+    """
+
+    name: str
+    task: Task
+    family: str
+    builder: str
+    recipe_file: Path
+    score: float | None
+    parameters: float
+    size_mb: float | None
+    backbone_url: str | None
+    weights_url: str | None
+    benchmark_classes: int = 80
+
+    @property
+    def recipe(self) -> Recipe:
+        """Upstream's recipe, read on first use."""
+        return read_recipe(self.recipe_file)
+
+    @property
+    def inference_url(self) -> str:
+        """Archive of the official inference model."""
+        return _OFFICIAL_INFERENCE.format(name=self.name)
+
+    def build(self, *, num_classes: int, **options: Any) -> nn.Layer:  # noqa: ANN401 (the builder types them)
+        """Build the network; imports Paddle.
+
+        Args:
+            num_classes: object classes, without background.
+            **options: further keyword arguments of the builder, above the recipe's.
+        """
+        module, _, function = self.builder.partition(":")
+        build = getattr(importlib.import_module(module), function)
+        return build(num_classes=num_classes, **{**self.recipe.network, **options})
