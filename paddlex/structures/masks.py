@@ -40,9 +40,17 @@ class MaskCrops:
 
     def __post_init__(self) -> None:
         if self.offsets.shape != (len(self.crops), 2):
-            raise ShapeError(f"offsets {self.offsets.shape} for {len(self.crops)} crops; expected ({len(self.crops)}, 2)")
+            raise ShapeError(
+                f"offsets {self.offsets.shape} for {len(self.crops)} crops; expected ({len(self.crops)}, 2)"
+            )
         for (y, x), crop in zip(self.offsets, self.crops, strict=True):
-            if crop.ndim != 2 or y < 0 or x < 0 or y + crop.shape[0] > self.size[0] or x + crop.shape[1] > self.size[1]:
+            if (
+                crop.ndim != 2
+                or y < 0
+                or x < 0
+                or y + crop.shape[0] > self.size[0]
+                or x + crop.shape[1] > self.size[1]
+            ):
                 raise ShapeError(f"crop {crop.shape} at (y={y}, x={x}) leaves the canvas {self.size}")
 
     # ---------------------------------------------------------------- making
@@ -81,14 +89,18 @@ class MaskCrops:
             if (height, width) != size:
                 raise ShapeError(f"RLE of size {[height, width]} on a canvas of {list(size)}")
             if isinstance(rle["counts"], (list, tuple)):
-                rle = coco_mask.frPyObjects({"size": [height, width], "counts": list(rle["counts"])}, height, width)
+                rle = coco_mask.frPyObjects(
+                    {"size": [height, width], "counts": list(rle["counts"])}, height, width
+                )
             x, y, w, h = (int(v) for v in coco_mask.toBbox(rle))
             crops.append(coco_mask.decode(rle)[y : y + h, x : x + w])
             offsets.append((y, x))
         return cls.from_crops(crops, offsets, size=size)
 
     @classmethod
-    def from_polygons(cls, instances: Sequence[Sequence[Sequence[float]]], *, size: tuple[int, int]) -> MaskCrops:
+    def from_polygons(
+        cls, instances: Sequence[Sequence[Sequence[float]]], *, size: tuple[int, int]
+    ) -> MaskCrops:
         """From COCO polygons: per instance a list of parts [x0, y0, x1, y1, ...]; parts are united."""
         rles = [
             coco_mask.merge(coco_mask.frPyObjects([list(part) for part in parts], *size))
@@ -171,8 +183,12 @@ class MaskCrops:
         Pixel y of the new canvas takes floor(y * old / new), as OpenCV's INTER_NEAREST does, so that the
         result equals resizing the dense masks.
         """
-        rows = np.minimum(np.floor(np.arange(size[0]) * (self.size[0] / size[0])).astype(int), self.size[0] - 1)
-        cols = np.minimum(np.floor(np.arange(size[1]) * (self.size[1] / size[1])).astype(int), self.size[1] - 1)
+        rows = np.minimum(
+            np.floor(np.arange(size[0]) * (self.size[0] / size[0])).astype(int), self.size[0] - 1
+        )
+        cols = np.minimum(
+            np.floor(np.arange(size[1]) * (self.size[1] / size[1])).astype(int), self.size[1] - 1
+        )
         crops, offsets = [], []
         for y, x, crop in self:
             top, bottom = np.searchsorted(rows, [y, y + crop.shape[0]])
@@ -185,7 +201,9 @@ class MaskCrops:
 def _trim(crop: BoolArray, y: int, x: int, size: tuple[int, int]) -> tuple[BoolArray, tuple[int, int]]:
     """Cut a crop to the canvas and to its set pixels."""
     top, left = max(0, -y), max(0, -x)
-    crop = crop[top : max(top, min(crop.shape[0], size[0] - y)), left : max(left, min(crop.shape[1], size[1] - x))]
+    crop = crop[
+        top : max(top, min(crop.shape[0], size[0] - y)), left : max(left, min(crop.shape[1], size[1] - x))
+    ]
     rows, cols = np.flatnonzero(crop.any(axis=1)), np.flatnonzero(crop.any(axis=0))
     if not len(rows):
         return np.zeros((0, 0), dtype=bool), (0, 0)

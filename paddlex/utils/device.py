@@ -41,7 +41,9 @@ def parse_device(text: str) -> Device:
     kind, colon, rest = text.strip().partition(":")
     kind = kind.lower()
     if kind not in DEVICE_TYPES:
-        raise DeviceError(f"device {text!r}: unknown type {kind!r}; expected one of {', '.join(DEVICE_TYPES)}")
+        raise DeviceError(
+            f"device {text!r}: unknown type {kind!r}; expected one of {', '.join(DEVICE_TYPES)}"
+        )
     if not colon:
         return Device(kind)
     ids = [part.strip() for part in rest.split(",")]
