@@ -82,11 +82,9 @@ def readable_label(text: str, *, instead: str) -> tuple[str, list[str]]:
     text = " ".join(text.split()) or instead
     label = text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"
     families = ["DejaVu Sans"]
-    missing = {character for character in label if ord(character) not in _glyphs("DejaVu Sans")}
+    missing = {ord(character) for character in label} - _glyphs("DejaVu Sans")
     if missing:
-        family = next(
-            (name for name in _installed_cjk() if all(ord(c) in _glyphs(name) for c in missing)), None
-        )
+        family = next((name for name in _further_families() if missing <= _glyphs(name)), None)
         if family is None:
             return instead, families
         families.append(family)
@@ -138,6 +136,8 @@ def class_histogram(
         counts: per split, e.g. {"train": [...], "val": [...]}, one number per class.
         ylabel: what is counted.
     """
+    from matplotlib.ticker import MaxNLocator
+
     first = np.array(next(iter(counts.values())), dtype=np.int64)
     order = np.argsort(-first, kind="stable")
     chart = figure(width=max(8.0, len(class_names) // 5))
@@ -152,7 +152,7 @@ def class_histogram(
         if len(class_names) <= _MOST_CLASSES_WITH_NUMBERS:
             axes.bar_label(bars, fontsize=8, padding=1)
     axes.set_ylabel(ylabel)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.02 if len(class_names) > 3 else 0.15, y=0.08)
     axes.legend(frameon=False)
