@@ -1,0 +1,331 @@
+"""Instances drawn on a photo: tinted masks with outlines, boxes, labels.
+
+Everything scales with the photo, so that a 100-pixel and a 6000-pixel photo are equally readable, and only
+the pixels of the objects are touched, so that a 12-megapixel photo takes no float copy.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import itertools
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from paddlex.utils.errors import FileFormatError, ShapeError
+from paddlex.utils.logging import logger
+
+__all__ = ["PALETTE", "Crops", "class_color", "draw_instances", "text_color"]
+
+Color = tuple[int, int, int]
+Box = tuple[int, int, int, int]
+
+
+class Crops(Protocol):
+    """Masks as crops, as `paddlex.structures.masks.MaskCrops` has them."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the canvas."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.bool_]]]: ...
+
+
+# RGB; neighbouring classes differ in hue as far as possible.
+PALETTE: tuple[Color, ...] = tuple(
+    (int(code[:2], 16), int(code[2:4], 16), int(code[4:], 16))
+    for code in (
+        "FF0000 CCFF00 00FF66 0066FF CC00FF FF4D00 80FF00 00FFB2 001AFF FF00E5 "
+        "FF9900 33FF00 00FFFF 3300FF FF0099 FFE500 00FF1A 00B2FF 8000FF FF004D"
+    ).split()
+)
+_DARK_BACKGROUNDS = frozenset({0, 3, 4, 8, 9, 13, 14, 18, 19})
+_LIGHT_TEXT: Color = (255, 255, 255)
+_DARK_TEXT: Color = (20, 14, 53)
+
+_MASK_OPACITY = 0.5
+_FONT_VARIABLE = "PADDLE_PDX_LOCAL_FONT_FILE_PATH"
+_FIRST_CJK_CODE_POINT = 0x2E80
+_FONT_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.local/share/fonts",
+    "~/.fonts",
+    "/System/Library/Fonts",
+    "/Library/Fonts",
+    "C:/Windows/Fonts",
+)
+_CJK_FONT_PATTERNS = (
+    "NotoSansCJK*-Regular.*",
+    "NotoSansSC-Regular.*",
+    "SourceHanSans*-Regular.*",
+    "wqy-microhei.*",
+    "wqy-zenhei.*",
+    "DroidSansFallback*.ttf",
+    "PingFang.ttc",
+    "Hiragino Sans GB.ttc",
+    "STHeiti Medium.ttc",
+    "msyh.ttc",
+    "simhei.ttf",
+    "simsun.ttc",
+)
+
+
+def class_color(class_id: int) -> Color:
+    """RGB of a class: the same on every photo, whatever else is on it."""
+    return PALETTE[class_id % len(PALETTE)]
+
+
+def text_color(class_id: int) -> Color:
+    """RGB of text that is legible on `class_color(class_id)`."""
+    return _LIGHT_TEXT if class_id % len(PALETTE) in _DARK_BACKGROUNDS else _DARK_TEXT
+
+
+def draw_instances(
+    image: NDArray[np.uint8],
+    *,
+    boxes: NDArray[Any],
+    labels: Sequence[str],
+    class_ids: Sequence[int] | NDArray[Any],
+    masks: Crops | None = None,
+    scores: Sequence[float] | NDArray[Any] | None = None,
+) -> NDArray[np.uint8]:
+    """Draw instances on a copy of a photo.
+
+    Masks are tinted from the largest to the smallest, so that none is buried. Labels stay inside the photo
+    and clear of one another and of other objects; where there is no room for one, the colour tells the class.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        boxes: (N, 4) xyxy, pixels.
+        labels: N class names.
+        class_ids: (N,), choose the colours.
+        masks: N masks on the canvas of `image`.
+        scores: (N,) in [0, 1], written behind the label.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ShapeError: if the counts differ or the masks have another canvas.
+    """
+    _require_equal_counts(image, boxes=boxes, labels=labels, class_ids=class_ids, masks=masks, scores=scores)
+    canvas = image.copy()
+    line = _line_width(image)
+    if masks is not None:
+        _tint(canvas, masks, class_ids=class_ids, line=line)
+    picture = Image.fromarray(canvas)
+    pen = ImageDraw.Draw(picture)
+    for box, class_id in zip(boxes, class_ids, strict=True):
+        _outline(pen, box, color=class_color(int(class_id)), line=line)
+    _write_labels(
+        pen, boxes=boxes, texts=_texts(labels, class_ids, scores), class_ids=class_ids, scores=scores
+    )
+    return np.asarray(picture)
+
+
+def _require_equal_counts(
+    image: NDArray[Any],
+    *,
+    boxes: NDArray[Any],
+    labels: Sequence[str],
+    class_ids: Sequence[int] | NDArray[Any],
+    masks: Crops | None,
+    scores: Sequence[float] | NDArray[Any] | None,
+) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ShapeError(f"image {image.shape} {image.dtype}; expected (height, width, 3) uint8")
+    if np.shape(boxes) != (len(labels), 4) or len(class_ids) != len(labels):
+        raise ShapeError(f"boxes {np.shape(boxes)}, {len(labels)} labels, {len(class_ids)} class ids")
+    if scores is not None and len(scores) != len(labels):
+        raise ShapeError(f"{len(scores)} scores for {len(labels)} labels")
+    if masks is not None and (len(masks) != len(labels) or tuple(masks.size) != image.shape[:2]):
+        raise ShapeError(
+            f"{len(masks)} masks of size {masks.size} for {len(labels)} labels on {image.shape[:2]}"
+        )
+
+
+# -------------------------------------------------------------------- sizes
+
+
+def _scale(height: int, width: int) -> float:
+    # The geometric mean keeps a 6000 x 400 strip from getting the letters of a 6000 x 4500 photo.
+    return math.sqrt(height * width)
+
+
+def _line_width(image: NDArray[Any]) -> int:
+    return min(max(round(0.003 * _scale(*image.shape[:2])), 1), 12)
+
+
+def _font_size(height: int, width: int) -> int:
+    return min(max(round(0.022 * _scale(height, width)), 10), 90)
+
+
+# -------------------------------------------------------------------- masks and boxes
+
+
+def _tint(
+    canvas: NDArray[np.uint8], masks: Crops, *, class_ids: Sequence[int] | NDArray[Any], line: int
+) -> None:
+    kernel = np.ones((2 * line + 1, 2 * line + 1), np.uint8)
+    crops = list(masks)
+    for index in np.argsort([-crop.size for _, _, crop in crops], kind="stable"):
+        y, x, crop = crops[index]
+        if not crop.size:
+            continue
+        color = class_color(int(class_ids[index]))
+        region = canvas[y : y + crop.shape[0], x : x + crop.shape[1]]
+        inner = cv2.erode(crop.view(np.uint8), kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        rim = crop & (inner == 0)
+        for channel, value in enumerate(color):
+            plane = region[:, :, channel]
+            plane[crop] = _blend_table(value)[plane[crop]]
+            plane[rim] = value
+
+
+@functools.lru_cache(maxsize=256)
+def _blend_table(value: int) -> NDArray[np.uint8]:
+    """What each of the 256 levels becomes under a tint of `value`."""
+    return ((1 - _MASK_OPACITY) * np.arange(256) + _MASK_OPACITY * value).astype(np.uint8)
+
+
+def _outline(pen: ImageDraw.ImageDraw, box: NDArray[Any], *, color: Color, line: int) -> None:
+    width, height = pen.im.size
+    x1, x2 = (int(v) for v in np.clip(np.round(box[0::2]), 0, width - 1))
+    y1, y2 = (int(v) for v in np.clip(np.round(box[1::2]), 0, height - 1))
+    pen.rectangle((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), outline=color, width=line)
+
+
+# -------------------------------------------------------------------- labels
+
+
+def _texts(
+    labels: Sequence[str],
+    class_ids: Sequence[int] | NDArray[Any],
+    scores: Sequence[float] | NDArray[Any] | None,
+) -> list[str]:
+    """Names with scores; a name that no font can show is replaced by its class number."""
+    readable = _font_file(needs_cjk=any(map(_needs_cjk, labels))) is not None
+    names = [
+        label if readable or not _needs_cjk(label) else f"class {class_id}"
+        for label, class_id in zip(labels, class_ids, strict=True)
+    ]
+    if scores is None:
+        return names
+    return [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
+
+
+def _write_labels(
+    pen: ImageDraw.ImageDraw,
+    *,
+    boxes: NDArray[Any],
+    texts: Sequence[str],
+    class_ids: Sequence[int] | NDArray[Any],
+    scores: Sequence[float] | NDArray[Any] | None,
+) -> None:
+    width, height = pen.im.size
+    font = _font(_font_size(height, width), needs_cjk=any(map(_needs_cjk, texts)))
+    padding = max(1, round(font.size / 8))
+    order = np.argsort(-np.asarray(scores), kind="stable") if scores is not None else np.arange(len(texts))
+    taken: list[Box] = []
+    for index in order:
+        text = _fit(texts[index], font=font, width=width - 2 * padding)
+        size = (math.ceil(font.getlength(text)) + 2 * padding, sum(font.getmetrics()))
+        others = np.delete(boxes, index, axis=0)
+        places = _places(boxes[index], size=size, canvas=(width, height))
+        place = next((p for p in places if _is_clear(p, labels=taken, boxes=others)), None)
+        if place is None:
+            continue
+        taken.append(place)
+        class_id = int(class_ids[index])
+        pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=class_color(class_id))
+        pen.text((place[0] + padding, place[1]), text, fill=text_color(class_id), font=font)
+
+
+def _places(box: NDArray[Any], *, size: tuple[int, int], canvas: tuple[int, int]) -> Iterator[Box]:
+    """Where a label may lie inside the canvas, best first: above its box, in its head, below, in its foot."""
+    x1, y1, x2, y2 = (float(v) for v in box)
+    slack = (max(canvas[0] - size[0], 0), max(canvas[1] - size[1], 0))
+    tops = [top for top in (y1 - size[1], y1, y2, y2 - size[1]) if 0 <= top <= slack[1]]
+    for top, left in itertools.product(tops or [min(max(y1, 0), slack[1])], (x1, x2 - size[0])):
+        x, y = round(min(max(left, 0), slack[0])), round(top)
+        yield x, y, x + size[0], y + size[1]
+
+
+def _is_clear(place: Box, *, labels: Sequence[Box], boxes: NDArray[Any]) -> bool:
+    """Whether a label touches no other label and hides at most half of any other object."""
+    if labels and _shared_areas(place, np.array(labels)).any():
+        return False
+    areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return not (_shared_areas(place, boxes) > areas / 2).any()
+
+
+def _shared_areas(place: Box, boxes: NDArray[Any]) -> NDArray[Any]:
+    widths = np.minimum(place[2], boxes[:, 2]) - np.maximum(place[0], boxes[:, 0])
+    heights = np.minimum(place[3], boxes[:, 3]) - np.maximum(place[1], boxes[:, 1])
+    return np.asarray(np.maximum(widths, 0) * np.maximum(heights, 0))
+
+
+def _fit(text: str, *, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Shorten a text that is wider than the photo."""
+    while len(text) > 1 and font.getlength(text) > width:
+        text = text[:-2] + "…"
+    return text
+
+
+# -------------------------------------------------------------------- fonts
+
+
+def _needs_cjk(text: str) -> bool:
+    return any(ord(letter) >= _FIRST_CJK_CODE_POINT for letter in text)
+
+
+@functools.lru_cache(maxsize=16)
+def _font(size: int, *, needs_cjk: bool) -> ImageFont.FreeTypeFont:
+    path = _font_file(needs_cjk=needs_cjk) or _font_file(needs_cjk=False)
+    try:
+        return ImageFont.truetype(str(path), size)
+    except OSError as error:
+        raise FileFormatError(f"{path}: not a usable font file ({error}); check {_FONT_VARIABLE}") from error
+
+
+def _font_file(*, needs_cjk: bool) -> Path | None:
+    """The font the user named, else one that has the letters; None if no font has them."""
+    named = os.environ.get(_FONT_VARIABLE)
+    if named:
+        return Path(named)
+    return _cjk_font_file() if needs_cjk else _latin_font_file()
+
+
+@functools.cache
+def _latin_font_file() -> Path:
+    # matplotlib ships DejaVu Sans; importing it for a font would take a second.
+    spec = importlib.util.find_spec("matplotlib")
+    assert spec is not None and spec.origin is not None, "matplotlib is a dependency of this package"
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+@functools.cache
+def _cjk_font_file() -> Path | None:
+    folders = [Path(folder).expanduser() for folder in _FONT_FOLDERS]
+    for pattern in _CJK_FONT_PATTERNS:
+        for folder in folders:
+            found = next(iter(sorted(folder.rglob(pattern))), None) if folder.is_dir() else None
+            if found is not None:
+                return found
+    logger.warning(
+        "No font with Chinese, Japanese or Korean letters found: class numbers are drawn instead of such "
+        "names. Set %s to a .ttf or .ttc file that has them.",
+        _FONT_VARIABLE,
+    )
+    return None
