@@ -10,7 +10,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -114,11 +114,15 @@ def _encode(text: str, encoding: str = "utf-8") -> bytes:
 def _scalar(dtype: np.dtype[Any], data: bytes) -> np.generic:
     if dtype.hasobject:
         raise pickle.UnpicklingError("a scalar of Python objects")
-    return np.frombuffer(data, dtype, count=1)[0]  # type: ignore[no-any-return]
+    scalar: np.generic = np.frombuffer(data, dtype, count=1)[0]
+    return scalar
 
 
-def _from_buffer(buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: Any) -> np.ndarray:  # noqa: ANN401
-    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+def _from_buffer(
+    buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: Literal["C", "F"]
+) -> np.ndarray:
+    array: np.ndarray = np.frombuffer(buffer, dtype)
+    return array.reshape(shape, order=order)
 
 
 def _plain_constructors() -> dict[tuple[str, str], Callable[..., Any]]:
