@@ -1,0 +1,1 @@
+"""Heads: fused features to predictions."""

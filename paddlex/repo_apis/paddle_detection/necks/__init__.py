@@ -1,0 +1,1 @@
+"""Necks: backbone features to fused features."""
