@@ -37,7 +37,7 @@ class Schedule:
         type: `constant`, `piecewise`, `cosine` or `polynomial`.
         milestones: fractions of the run after which the rate is multiplied by `gamma` (piecewise).
         gamma: factor at each milestone.
-        length: cosine and polynomial: length of the decay over the run's length (1.2 = never reaches the end).
+        length: of a cosine or polynomial decay over the run's length (1.2: the run ends before the decay).
         power: of the polynomial.
         end_lr: of the polynomial.
     """
@@ -71,8 +71,8 @@ class Ema:
 
     Attributes:
         decay: final decay d.
-        type: `exponential`: d (1 - exp(-(t + 1) / 2000)), shadow from zero; `threshold`: min(d, (1 + t) / (10 + t));
-            `normal`: d.
+        type: the decay at step t. `exponential`: d (1 - exp(-(t + 1) / 2000)), with a shadow that starts from zero;
+            `threshold`: min(d, (1 + t) / (10 + t)); `normal`: d.
         skip: name endings that are not averaged.
     """
 

@@ -27,7 +27,7 @@ class ModelSpec:
         name: public name, also the name of its YAML file.
         task: what it predicts.
         family: title of the group it is listed under.
-        builder: `module:function`; the function takes `num_classes`, `eval_size` and the recipe's `network` keys.
+        builder: `module:function`; it takes `num_classes`, `eval_size` and the recipe's `network` keys.
         recipe_file: YAML file of upstream's recipe.
         score: published accuracy on its benchmark, percent (mask AP on COCO val2017, mIoU on Cityscapes).
         parameters: trainable and frozen weights at the benchmark's class count, millions.

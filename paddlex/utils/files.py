@@ -191,7 +191,7 @@ def _extract_tar(archive: Path, folder: Path, limit: int) -> None:
 def _require_small(archive: Path, total: int, limit: int) -> None:
     if total > limit:
         raise FileFormatError(
-            f"{archive}: would unpack to {total / 1e9:.1f} GB from {archive.stat().st_size / 1e6:.1f} MB; refused"
+            f"{archive}: {archive.stat().st_size / 1e6:.1f} MB would unpack to {total / 1e9:.1f} GB; refused"
         )
 
 

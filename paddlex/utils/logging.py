@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 
 from rich.console import Console
 from rich.logging import RichHandler
@@ -15,8 +16,19 @@ console = Console(stderr=True, soft_wrap=True)
 logger = logging.getLogger("paddlex")
 
 
+class _PlainHandler(logging.Handler):
+    """One unwrapped line a record, for files, pipes and CI; looks up stderr anew each time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(f"{record.levelname}: {self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:
+            self.handleError(record)
+
+
 def set_up_logging(level: int | None = None) -> logging.Logger:
-    """Attach the rich handler once; library users who set up logging themselves are left alone.
+    """Attach a handler once; library users who set up logging themselves are left alone.
 
     Args:
         level: a logging level; None means DEBUG when `PADDLE_PDX_DEBUG` is true, else INFO.
@@ -26,15 +38,10 @@ def set_up_logging(level: int | None = None) -> logging.Logger:
         level = logging.DEBUG if debug else logging.INFO
     logger.setLevel(level)
     if not logger.handlers:
-        handler = RichHandler(
-            console=console,
-            show_path=False,
-            markup=False,
-            show_time=False,
-            show_level=True,
-            highlighter=None,
-            rich_tracebacks=False,
-        )
-        logger.addHandler(handler)
+        logger.addHandler(_rich_handler() if console.is_terminal else _PlainHandler())
         logger.propagate = False
     return logger
+
+
+def _rich_handler() -> RichHandler:
+    return RichHandler(console=console, show_path=False, show_time=False, markup=False)

@@ -1,0 +1,265 @@
+"""From a configuration to a runner, and from its outcome to a result file.
+
+This is the only place, with `pipeline`, that reads a configuration: runners take typed arguments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paddlex.config import Config, Mode, load_config, read_content
+from paddlex.utils.errors import ConfigError, PaddleXError, UsageError, WeightsError
+from paddlex.utils.files import write_json
+from paddlex.utils.logging import logger
+
+if TYPE_CHECKING:
+    from paddlex.repo_apis.spec import ModelSpec
+
+__all__ = ["EXIT_FAILURE", "EXIT_SUCCESS", "EXIT_USAGE", "run"]
+
+EXIT_SUCCESS, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+
+Fields = dict[str, Any]
+
+
+def run(config_file: Path, overrides: Sequence[str] = ()) -> int:
+    """Run the mode that the configuration names and write `<output>/<mode>_result.json`.
+
+    Args:
+        config_file: YAML file of a model.
+        overrides: `dotted.path=value` each.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 command line misused.
+    """
+    try:
+        config = load_config(config_file, overrides)
+    except UsageError as error:
+        logger.error("%s", error)
+        return EXIT_USAGE
+    except PaddleXError as error:
+        logger.error("%s", error)
+        _record_config_failure(config_file, overrides, error)
+        return EXIT_FAILURE
+    result_file = Path(config.Global.output) / f"{config.Global.mode}_result.json"
+    return _run_recorded(result_file, lambda: run_mode(config))
+
+
+def run_mode(config: Config) -> Fields:
+    """Run the configured mode; errors are raised, not recorded.
+
+    Returns:
+        The fields of the result file, without `done_flag`.
+    """
+    from paddlex.modules.zoo import find_model
+
+    spec = find_model(config.Global.model)
+    return _MODES[config.Global.mode](config, spec)
+
+
+def _run_recorded(result_file: Path, work: Callable[[], Fields]) -> int:
+    """Call `work`; leave its fields or its error in `result_file`."""
+    try:
+        # A result of an earlier run must not be mistaken for this one's.
+        result_file.unlink(missing_ok=True)
+        fields = work()
+        write_json(result_file, {"done_flag": True, **fields})
+    except PaddleXError as error:
+        logger.error("%s", error)
+        _write_failure(result_file, error)
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
+    except OSError as error:
+        # Permissions, a full disk, a folder in a file's place: the user's to mend, and named by the system.
+        logger.error("%s", error)
+        logger.debug("%s", traceback.format_exc())
+        _write_failure(result_file, error)
+        return EXIT_FAILURE
+    except Exception as error:
+        _write_failure(result_file, error)
+        raise
+    return EXIT_SUCCESS
+
+
+def _write_failure(result_file: Path, error: Exception) -> None:
+    report = getattr(error, "report", {})
+    failure = {"done_flag": False, **report, "err_type": str(type(error)), "err_msg": str(error)}
+    try:
+        write_json(result_file, failure)
+    except OSError as problem:
+        logger.error("%s: the result file cannot be written (%s)", result_file, problem)
+
+
+def _record_config_failure(config_file: Path, overrides: Sequence[str], error: PaddleXError) -> None:
+    """Leave the error where the result would have been, as far as the faulty configuration says where."""
+    try:
+        section = read_content(config_file, overrides).get("Global")
+    except PaddleXError:
+        return
+    section = section if isinstance(section, dict) else {}
+    output, mode = section.get("output", "output"), section.get("mode")
+    if isinstance(output, str) and mode in _MODES:
+        _write_failure(Path(output) / f"{mode}_result.json", error)
+
+
+# --------------------------------------------------------------------------- one function a mode
+
+
+def _call(spec: ModelSpec, runner: str, **arguments: object) -> Fields:
+    """Call `module:function` of the model's task, imported only now."""
+    module, _, name = runner.partition(":")
+    function: Callable[..., Fields] = getattr(
+        importlib.import_module(f"paddlex.modules.{spec.task}.{module}"), name
+    )
+    return function(**arguments)
+
+
+def _check_dataset(config: Config, spec: ModelSpec) -> Fields:
+    section = config.CheckDataset
+    convert_from = None
+    if section.convert.enable:
+        convert_from = section.convert.src_dataset_type
+        if convert_from is None:
+            raise ConfigError(
+                "1 problem in the configuration:",
+                ["CheckDataset.convert.src_dataset_type: missing, expected LabelMe (or enable: False)"],
+            )
+    percents = (section.split.train_percent, section.split.val_percent) if section.split.enable else None
+    return _call(
+        spec,
+        "dataset_checker:check_dataset",
+        dataset_dir=config.Global.dataset_dir,
+        output_dir=Path(config.Global.output),
+        convert_from=convert_from,
+        split_percents=percents,
+        num_classes=_chosen_classes(config),
+        allow_empty=config.Train.allow_empty,
+        seed=section.seed,
+        num_workers=section.num_workers,
+    )
+
+
+def _train(config: Config, spec: ModelSpec) -> Fields:
+    from paddlex.training.options import TrainOptions
+
+    train = config.Train
+    options = TrainOptions(
+        num_classes=_chosen_classes(config),
+        epochs=train.epochs_iters,
+        batch_size=train.batch_size,
+        learning_rate=train.learning_rate if config.chosen("Train.learning_rate") else None,
+        lr_scaling=train.lr_scaling,
+        warmup_steps=train.warmup_steps,
+        pretrain_weights=train.pretrain_weight_path,
+        resume_path=train.resume_path,
+        log_interval=train.log_interval,
+        eval_interval=train.eval_interval,
+        save_interval=train.save_interval,
+        device=_device(config),
+        seed=train.seed,
+        num_workers=train.num_workers,
+        input_size=train.input_size,
+        multi_scale=train.multi_scale,
+        augment=train.augment,
+        amp=train.amp,
+        accumulate_steps=train.accumulate_steps,
+        clip_norm=None if train.clip_norm == "off" else train.clip_norm,
+        ema=train.ema,
+        patience=train.patience,
+        freeze=train.freeze,
+        keep_checkpoints=train.keep_checkpoints,
+        allow_empty=train.allow_empty,
+    )
+    return _call(
+        spec,
+        "trainer:train",
+        dataset_dir=Path(config.Global.dataset_dir),
+        output_dir=Path(config.Global.output),
+        options=options,
+        config_text=_as_yaml(config),
+    )
+
+
+def _evaluate(config: Config, spec: ModelSpec) -> Fields:
+    section = config.Evaluate
+    return _call(
+        spec,
+        "evaluator:evaluate",
+        dataset_dir=Path(config.Global.dataset_dir),
+        output_dir=Path(config.Global.output),
+        weight_path=_weights(section.weight_path, "Evaluate.weight_path"),
+        device=_device(config),
+        batch_size=section.batch_size,
+        num_workers=section.num_workers,
+        input_size=config.Train.input_size,
+    )
+
+
+def _export(config: Config, spec: ModelSpec) -> Fields:
+    section = config.Export
+    return _call(
+        spec,
+        "exporter:export",
+        weight_path=_weights(section.weight_path, "Export.weight_path"),
+        output_dir=Path(config.Global.output),
+        dataset_dir=Path(config.Global.dataset_dir),
+        input_size=section.input_size or config.Train.input_size,
+    )
+
+
+def _predict(config: Config, spec: ModelSpec) -> Fields:
+    section = config.Predict
+    if not section.input:
+        raise ConfigError(
+            "1 problem in the configuration:", ["Predict.input: missing, expected a photo or folder"]
+        )
+    return _call(
+        spec,
+        "predictor:run_predict",
+        model_name=spec.name,
+        model_dir=section.model_dir,
+        input=section.input,
+        output_dir=Path(config.Global.output),
+        batch_size=section.batch_size,
+        threshold=section.threshold,
+        device=_device(config),
+        backend=section.backend,
+        cpu_threads=section.kernel_option.cpu_threads,
+    )
+
+
+_MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
+    "check_dataset": _check_dataset,
+    "train": _train,
+    "evaluate": _evaluate,
+    "export": _export,
+    "predict": _predict,
+}
+
+
+# --------------------------------------------------------------------------- values that need a decision
+
+
+def _chosen_classes(config: Config) -> int | None:
+    """The class count the user chose, or None when the shipped example value stands."""
+    return config.Train.num_classes if config.chosen("Train.num_classes") else None
+
+
+def _device(config: Config) -> str | None:
+    """The device the user chose, or None: the best one that is there."""
+    return config.Global.device if config.chosen("Global.device") else None
+
+
+def _weights(path: str | None, key: str) -> str:
+    if not path:
+        raise WeightsError(f"{key}: missing, expected a file such as output/best_model/best_model.pdparams")
+    return path
+
+
+def _as_yaml(config: Config) -> str:
+    import yaml
+
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
