@@ -1,0 +1,167 @@
+"""Average precision by COCO's protocol, for boxes and for masks (Lin et al., arXiv:1405.0312).
+
+Matching and accumulation run in faster-coco-eval, a C++ twin of pycocotools; its tables are read as arrays
+and summed up here, at full precision. Equality with pycocotools is a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paddlex.metrics.instances import AnnotatedInstances, PredictedInstances
+
+__all__ = ["APTable", "CocoAveragePrecision", "IouType"]
+
+IouType = Literal["bbox", "segm"]
+
+_AREAS = ("all", "small", "medium", "large")
+_MAX_DETECTIONS = (1, 10, 100)
+
+
+@dataclass(frozen=True, eq=False)
+class APTable:
+    """Accumulated precision and recall of one kind of overlap.
+
+    Attributes:
+        precision: (10, 101, C, 4, 3) interpolated precision by IoU threshold 0.50:0.05:0.95, recall threshold
+            0:0.01:1, class, area (all, small, medium, large), most detections a photo (1, 10, 100); -1 where
+            there is no ground truth.
+        recall: (10, C, 4, 3) likewise without recall thresholds.
+    """
+
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+    def summary(self) -> dict[str, float]:
+        """COCO's twelve numbers in [0, 1]; NaN where there is no ground truth."""
+        scores = {
+            "AP": _mean(self.precision[:, :, :, 0, 2]),
+            "AP50": _mean(self.precision[0, :, :, 0, 2]),
+            "AP75": _mean(self.precision[5, :, :, 0, 2]),
+        }
+        scores |= {f"AP_{area}": _mean(self.precision[..., k, 2]) for k, area in enumerate(_AREAS) if k}
+        scores |= {f"AR{most}": _mean(self.recall[..., 0, m]) for m, most in enumerate(_MAX_DETECTIONS)}
+        scores |= {f"AR_{area}": _mean(self.recall[..., k, 2]) for k, area in enumerate(_AREAS) if k}
+        return scores
+
+    def per_class(self) -> NDArray[np.float64]:
+        """(C,) AP of each class; NaN for a class without ground truth."""
+        return np.array([_mean(self.precision[:, :, c, 0, 2]) for c in range(self.precision.shape[2])])
+
+    def curves(self, *, iou: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Precision over recall at one IoU threshold.
+
+        Args:
+            iou: 0.50, 0.55, ... 0.95.
+
+        Returns:
+            recall (101,) and precision (101, C), NaN for a class without ground truth.
+        """
+        threshold = round((iou - 0.5) / 0.05)
+        precision = self.precision[threshold, :, :, 0, 2]
+        return np.linspace(0.0, 1.0, 101), np.where(precision < 0, np.nan, precision)
+
+
+class CocoAveragePrecision:
+    """COCO AP and AR of boxes and masks, at most 100 detections a photo, photos without objects included.
+
+    Args:
+        category_ids: category id of each class in the annotation file.
+    """
+
+    def __init__(self, *, category_ids: Sequence[int]) -> None:
+        self._category_ids = [int(number) for number in category_ids]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all photos."""
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._results: dict[IouType, list[dict[str, Any]]] = {"bbox": [], "segm": []}
+        self.tables: dict[IouType, APTable] = {}
+
+    def update(self, *, image_id: int, predicted: PredictedInstances, annotated: AnnotatedInstances) -> None:
+        """Take in one photo.
+
+        Args:
+            image_id: id in the annotation file; each photo once.
+            predicted: at most 100 instances count, those with the highest scores.
+            annotated: the ground truth.
+        """
+        height, width = annotated.masks.size
+        self._images.append({"id": image_id, "height": height, "width": width})
+        gt_boxes = _to_xywh(annotated.boxes)
+        for i, rle in enumerate(annotated.masks.to_rles()):
+            self._annotations.append(
+                {
+                    "id": len(self._annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": self._category_ids[annotated.class_ids[i]],
+                    "bbox": gt_boxes[i],
+                    "segmentation": rle,
+                    "area": float(annotated.areas[i]),
+                    "iscrowd": int(annotated.crowd[i]),
+                }
+            )
+        boxes, rles = _to_xywh(predicted.boxes), predicted.masks.to_rles()
+        for i, (box, rle) in enumerate(zip(boxes, rles, strict=True)):
+            head = {
+                "image_id": image_id,
+                "category_id": self._category_ids[predicted.class_ids[i]],
+                "score": float(predicted.scores[i]),
+            }
+            self._results["bbox"].append({**head, "bbox": box})
+            self._results["segm"].append({**head, "segmentation": rle})
+
+    def results(self, iou_type: IouType) -> list[dict[str, Any]]:
+        """Predictions in COCO's results form, ready for JSON.
+
+        Boxes and masks are two lists, as the protocol wants: an entry with both has the area of its box.
+        """
+        return self._results[iou_type]
+
+    def compute(self) -> dict[str, float]:
+        """COCO's twelve numbers for masks (`AP`, ...) and for boxes (`bbox_AP`, ...), in [0, 1].
+
+        Without any detection the AP is 0; where there is no ground truth it is NaN. The tables they are
+        made from stay in `tables`.
+        """
+        self.tables = {iou_type: self._accumulate(iou_type) for iou_type in ("segm", "bbox")}
+        boxes = {f"bbox_{name}": value for name, value in self.tables["bbox"].summary().items()}
+        return {**self.tables["segm"].summary(), **boxes}
+
+    def _accumulate(self, iou_type: IouType) -> APTable:
+        from faster_coco_eval import COCO, COCOeval_faster
+
+        categories = [{"id": number, "name": str(number)} for number in self._category_ids]
+        truth = COCO({"images": self._images, "annotations": self._annotations, "categories": categories})
+        found = truth.loadRes([dict(entry) for entry in self._results[iou_type]])
+        evaluation = COCOeval_faster(truth, found, iouType=iou_type, print_function=_silent)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        # The library sorts categories by id; our classes keep the file's order.
+        order = np.argsort(np.argsort(self._category_ids))
+        return APTable(
+            precision=np.asarray(evaluation.eval["precision"])[:, :, order],
+            recall=np.asarray(evaluation.eval["recall"])[:, order],
+        )
+
+
+def _silent(*_: object) -> None:
+    """The library narrates its steps; the caller logs the result."""
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    valid = values[values > -1]
+    return float(np.mean(valid)) if valid.size else float("nan")
+
+
+def _to_xywh(boxes: NDArray[np.floating]) -> list[list[float]]:
+    boxes = boxes.astype(np.float64)
+    rows: list[list[float]] = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
+    return rows
