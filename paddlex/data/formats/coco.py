@@ -162,9 +162,9 @@ def write_coco(path: Path | str, coco: CocoFile) -> None:
 def resolve_photo(images_dir: Path, file_name: str) -> Path:
     r"""Path of a photo from its `file_name`, however the annotating program wrote it.
 
-    Tried in this order: the name below `images_dir` (`a\b.jpg` counts as `a/b.jpg`), then what follows a
-    folder named as `images_dir` is (`images/b.jpg`). Of an absolute name, or one with `..`, only the bare name
-    counts: no entry leads out of `images_dir`.
+    Tried in this order: the name below `images_dir` (`a\b.jpg` counts as `a/b.jpg`), what follows a
+    folder named as `images_dir` is (`images/b.jpg`). Of an absolute name, or one with `..`, only the bare
+    name counts: no entry leads out of `images_dir`.
 
     Returns:
         The first that exists, else the first, so that a message can name it.
