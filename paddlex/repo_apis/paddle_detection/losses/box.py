@@ -1,0 +1,21 @@
+"""Box regression losses on matched pairs: L1 and generalised IoU (DETR, arXiv:2005.12872)."""
+
+from paddle import Tensor
+
+from paddlex.nn.boxes import cxcywh_to_xyxy, generalized_box_iou
+
+__all__ = ["box_losses"]
+
+
+def box_losses(pred_boxes: Tensor, gt_boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the L1 distance and 1 - GIoU of each pair.
+
+    Args:
+        pred_boxes: (..., 4) cxcywh, fractions of the image.
+        gt_boxes: (..., 4) likewise.
+
+    Returns:
+        Two tensors (...).
+    """
+    distance = (pred_boxes - gt_boxes).abs().sum(-1)
+    return distance, 1 - generalized_box_iou(cxcywh_to_xyxy(pred_boxes), cxcywh_to_xyxy(gt_boxes))

@@ -1,0 +1,115 @@
+"""Mask losses of matched pairs on uncertain points (PointRend, arXiv:1912.08193)."""
+
+from dataclasses import dataclass
+
+import paddle
+import paddle.nn.functional as F
+from paddle import Tensor
+
+from paddlex.nn.draws import UniformDraws
+from paddlex.nn.point_sampling import sample_binary_masks, sample_maps
+from paddlex.repo_apis.paddle_detection.losses.point_mask_cpu import point_mask_losses_cpu
+
+__all__ = ["PointCounts", "PointMaskLoss", "point_mask_losses"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointCounts:
+    """How many points each pair is compared on.
+
+    Attributes:
+        candidates: points drawn to choose from.
+        uncertain: candidates kept, those whose logit is nearest to 0.
+        random: further points drawn and kept as they are.
+    """
+
+    candidates: int = 37632
+    uncertain: int = 9408
+    random: int = 3136
+
+
+class PointMaskLoss:
+    """Binary cross-entropy and dice loss of matched masks, on points drawn for each pair.
+
+    The layers share the drawn points: pair m of every layer looks at the same candidates and keeps its own
+    uncertain ones among them.
+
+    Args:
+        counts: numbers of points.
+    """
+
+    def __init__(self, counts: PointCounts | None = None) -> None:
+        self.counts = counts or PointCounts()
+
+    def __call__(
+        self, pair_logits: Tensor, masks: Tensor, indices: Tensor, draws: UniformDraws
+    ) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropy and the dice loss of each pair.
+
+        Args:
+            pair_logits: (M, L, h, w) predicted mask logits.
+            masks: (T, S, S) uint8 target masks with values 0 and 1.
+            indices: (M, L) int64, the target of each pair.
+            draws: source of the points.
+
+        Returns:
+            Two (M, L) tensors, differentiable in `pair_logits`.
+        """
+        num_pairs, counts = pair_logits.shape[0], self.counts
+        candidates = draws.uniform([num_pairs, 1, counts.candidates, 2]).squeeze(1)
+        random_points = draws.uniform([num_pairs, counts.random, 2])
+        points = paddle.concat([candidates, random_points], axis=1)
+        if pair_logits.place.is_cpu_place():
+            return point_mask_losses_cpu(pair_logits, masks, indices, points, counts.uncertain, counts.random)
+        return point_mask_losses(
+            pair_logits,
+            masks,
+            indices=indices,
+            points=points,
+            num_uncertain=counts.uncertain,
+            num_random=counts.random,
+        )
+
+
+def point_mask_losses(
+    pair_logits: Tensor,
+    masks: Tensor,
+    *,
+    indices: Tensor,
+    points: Tensor,
+    num_uncertain: int,
+    num_random: int,
+) -> tuple[Tensor, Tensor]:
+    """Compute the losses of `PointMaskLoss` on given points, with Paddle's operators.
+
+    Args:
+        pair_logits: (M, L, h, w).
+        masks: (T, S, S) uint8.
+        indices: (M, L) int64.
+        points: (M, K, 2), the last `num_random` of which are kept as they are.
+        num_uncertain: points kept of the others.
+        num_random: see `points`.
+
+    Returns:
+        Mean cross-entropy and dice loss, (M, L) each.
+    """
+    num_pairs, num_layers = pair_logits.shape[:2]
+    candidates, random_points = points[:, :-num_random], points[:, -num_random:]
+    with paddle.no_grad():
+        distance = sample_maps(pair_logits, candidates).abs()
+        nearest = paddle.topk(distance, num_uncertain, axis=-1, largest=False, sorted=False)[1]
+        chosen = paddle.take_along_axis(
+            candidates.unsqueeze(1).expand([-1, num_layers, -1, -1]),
+            nearest.unsqueeze(-1).expand([-1, -1, -1, 2]),
+            2,
+        )
+        shared = random_points.unsqueeze(1).expand([-1, num_layers, -1, -1])
+        kept = paddle.concat([chosen, shared], axis=2).flatten(0, 1)
+        targets = sample_binary_masks(masks, index=indices.flatten(), points=kept)
+    logits = sample_maps(pair_logits.flatten(0, 1).unsqueeze(1), kept).squeeze(1)
+    bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1)
+    probability = F.sigmoid(logits)
+    intersection = (probability * targets).sum(-1)
+    dice = 1 - (2 * intersection + 1) / (probability.sum(-1) + targets.sum(-1) + 1)
+    shape = [num_pairs, num_layers]
+    return bce.reshape(shape), dice.reshape(shape)

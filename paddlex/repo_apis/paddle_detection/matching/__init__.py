@@ -1,0 +1,1 @@
+"""Assignment of predictions to ground-truth objects, one file per assigner."""
