@@ -122,8 +122,8 @@ class MaskCrops:
 
     def __getitem__(self, index: slice | Sequence[int] | NDArray[Any]) -> MaskCrops:
         """Select masks by slice, list of indices, or boolean array."""
-        chosen = np.arange(len(self))[index if isinstance(index, slice) else np.asarray(index)]
-        chosen = np.atleast_1d(chosen).astype(int)
+        index = index if isinstance(index, slice) or len(index) else slice(0)
+        chosen = np.atleast_1d(np.arange(len(self))[index])
         return MaskCrops(self.size, self.offsets[chosen], tuple(self.crops[i] for i in chosen))
 
     def dense(self, index: int) -> BoolArray:
