@@ -91,19 +91,20 @@ def inverse_sigmoid(values: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     return paddle.log(values.clip(min=epsilon) / (1.0 - values).clip(min=epsilon))
 
 
-def masks_to_boxes(masks: Tensor) -> Tensor:
-    """Return the tight boxes of binary masks, as fractions of the mask's own size.
+def masks_to_boxes(logits: Tensor, *, threshold: float = 0.0) -> Tensor:
+    """Return the tight boxes of the masks `logits > threshold`, as fractions of the mask's own size.
 
     Args:
-        masks: (..., H, W) bool.
+        logits: (..., H, W) float32.
+        threshold: largest value that is background.
 
     Returns:
         (..., 4) float32 xyxy in [0, 1]; the far corner is exclusive (a lone pixel has one pixel's area).
         An empty mask gives four zeros.
     """
-    height, width = masks.shape[-2:]
-    x_min, x_max = _extent(masks.any(axis=-2), width)
-    y_min, y_max = _extent(masks.any(axis=-1), height)
+    height, width = logits.shape[-2:]
+    x_min, x_max = _extent(logits.max(axis=-2) > threshold, width)
+    y_min, y_max = _extent(logits.max(axis=-1) > threshold, height)
     return paddle.stack([x_min / width, y_min / height, x_max / width, y_max / height], axis=-1)
 
 
@@ -112,7 +113,7 @@ def _extent(occupied: Tensor, length: int) -> tuple[Tensor, Tensor]:
     flags = occupied.astype("float32")
     index = paddle.arange(length, dtype="float32")
     end = (flags * (index + 1.0)).max(axis=-1)
-    # With nothing set `length` minus the largest distance from the far end is `length`: the min makes it 0.
+    # With nothing set this start is `length`, which the minimum turns into 0.
     start = length - (flags * (length - index)).max(axis=-1)
     return paddle.minimum(start, end), end
 

@@ -1,6 +1,7 @@
 """Perceptron with one activation between its linear layers."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import paddle.nn.functional as F
 from paddle import Tensor, nn
@@ -21,7 +22,7 @@ class MLP(nn.Layer):
         super().__init__()
         self.layers = nn.LayerList(
             nn.Linear(n, m, weight_attr=fan_in_uniform(n), bias_attr=fan_in_uniform(n))
-            for n, m in zip(widths[:-1], widths[1:], strict=True)
+            for n, m in pairwise(widths)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 
 from paddlex.repo_apis.paddle_detection.backbones.hgnetv2 import HGNETV2_ARCHS, ArchName, HGNetV2
 from paddlex.repo_apis.paddle_detection.heads.query import QueryTransformer
+from paddlex.repo_apis.paddle_detection.losses.detr_criterion import DetrCriterion
 from paddlex.repo_apis.paddle_detection.mask_rt_detr_network import MaskRTDETR
 from paddlex.repo_apis.paddle_detection.necks.mask_hybrid_encoder import MaskHybridEncoder
 
@@ -104,7 +105,7 @@ def build_mask_rt_detr(
         backbone=backbone,
         neck=neck,
         transformer=transformer,
-        criterion=None,
+        criterion=DetrCriterion(num_classes=num_classes),
         num_detections=num_detections,
         num_denoising=num_denoising,
         label_noise_ratio=label_noise_ratio,
@@ -115,10 +116,13 @@ def build_mask_rt_detr(
 
 
 def build_mask_rt_detr_s(
-    *, num_classes: int, eval_size: tuple[int, int] = (640, 640), **options: Any
+    *,
+    num_classes: int,
+    eval_size: tuple[int, int] = (640, 640),
+    **options: Any,  # noqa: ANN401 (the builder types them)
 ) -> MaskRTDETR:
     """Build Mask-RT-DETR-S; `options` are further arguments of `build_mask_rt_detr`, above these."""
-    variant = {
+    variant: dict[str, Any] = {
         "arch": "S",
         "backbone_learning_rates": (0.0, 0.1, 0.1, 0.1, 0.1),
         "neck_width": 256,
@@ -133,10 +137,13 @@ def build_mask_rt_detr_s(
 
 
 def build_mask_rt_detr_m(
-    *, num_classes: int, eval_size: tuple[int, int] = (640, 640), **options: Any
+    *,
+    num_classes: int,
+    eval_size: tuple[int, int] = (640, 640),
+    **options: Any,  # noqa: ANN401 (the builder types them)
 ) -> MaskRTDETR:
     """Build Mask-RT-DETR-M; `options` are further arguments of `build_mask_rt_detr`, above these."""
-    variant = {
+    variant: dict[str, Any] = {
         "arch": "M",
         "backbone_learning_rates": (0.0, 0.1, 0.1, 0.1, 0.1),
         "neck_width": 256,
@@ -151,10 +158,13 @@ def build_mask_rt_detr_m(
 
 
 def build_mask_rt_detr_l(
-    *, num_classes: int, eval_size: tuple[int, int] = (640, 640), **options: Any
+    *,
+    num_classes: int,
+    eval_size: tuple[int, int] = (640, 640),
+    **options: Any,  # noqa: ANN401 (the builder types them)
 ) -> MaskRTDETR:
     """Build Mask-RT-DETR-L; `options` are further arguments of `build_mask_rt_detr`, above these."""
-    variant = {
+    variant: dict[str, Any] = {
         "arch": "L",
         "backbone_learning_rates": (0.0, 0.05, 0.05, 0.05, 0.05),
         "neck_width": 256,
@@ -169,10 +179,13 @@ def build_mask_rt_detr_l(
 
 
 def build_mask_rt_detr_x(
-    *, num_classes: int, eval_size: tuple[int, int] = (640, 640), **options: Any
+    *,
+    num_classes: int,
+    eval_size: tuple[int, int] = (640, 640),
+    **options: Any,  # noqa: ANN401 (the builder types them)
 ) -> MaskRTDETR:
     """Build Mask-RT-DETR-X; `options` are further arguments of `build_mask_rt_detr`, above these."""
-    variant = {
+    variant: dict[str, Any] = {
         "arch": "X",
         "backbone_learning_rates": (0.0, 0.01, 0.01, 0.01, 0.01),
         "neck_width": 384,
@@ -187,10 +200,13 @@ def build_mask_rt_detr_x(
 
 
 def build_mask_rt_detr_h(
-    *, num_classes: int, eval_size: tuple[int, int] = (640, 640), **options: Any
+    *,
+    num_classes: int,
+    eval_size: tuple[int, int] = (640, 640),
+    **options: Any,  # noqa: ANN401 (the builder types them)
 ) -> MaskRTDETR:
     """Build Mask-RT-DETR-H; `options` are further arguments of `build_mask_rt_detr`, above these."""
-    variant = {
+    variant: dict[str, Any] = {
         "arch": "H",
         "backbone_learning_rates": (0.0, 0.01, 0.01, 0.01, 0.01),
         "neck_width": 512,

@@ -20,6 +20,7 @@ from paddlex.repo_apis.paddle_detection.heads.query_postprocess import (
     paste_masks,
     select_top_pairs,
 )
+from paddlex.repo_apis.paddle_detection.losses.detr_criterion import DetrCriterion
 from paddlex.repo_apis.paddle_detection.losses.predictions import QueryPredictions, Targets
 from paddlex.repo_apis.paddle_detection.necks.mask_hybrid_encoder import MaskHybridEncoder
 from paddlex.utils.errors import ShapeError
@@ -41,9 +42,6 @@ class MaskRTDETR(nn.Layer):
         num_denoising: wanted denoising queries of an image; 0 for none.
         label_noise_ratio: share of denoising queries with a redrawn class, halved.
         box_noise_scale: noise on their boxes, relative to the sides.
-
-    Attributes:
-        draws: randomness of training; replace it to control every draw.
     """
 
     def __init__(
@@ -52,7 +50,7 @@ class MaskRTDETR(nn.Layer):
         backbone: HGNetV2,
         neck: MaskHybridEncoder,
         transformer: QueryTransformer,
-        criterion: Any,
+        criterion: DetrCriterion,
         num_detections: int,
         num_denoising: int,
         label_noise_ratio: float,
@@ -66,15 +64,23 @@ class MaskRTDETR(nn.Layer):
         self.num_detections = num_detections
         self.num_denoising = num_denoising
         self._label_noise_ratio, self._box_noise_scale = label_noise_ratio, box_noise_scale
-        self.draws = UniformDraws()
+
+    @property
+    def draws(self) -> UniformDraws:
+        """Randomness of training: denoising, matching points and mask points; replace it to control them."""
+        return self.criterion.draws
+
+    @draws.setter
+    def draws(self, draws: UniformDraws) -> None:
+        self.criterion.draws = draws
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the losses in training mode, the raw predictions in evaluation mode.
 
         Args:
             batch: "image" (B, 3, H, W) float32 with sides that 32 divides; in training also, per image,
-                "gt_boxes" (n, 4) xyxy in pixels of the network input, "gt_class_ids" (n,) int64 and "gt_masks"
-                (n, H, W) uint8, where n may be 0.
+                "gt_boxes" (n, 4) xyxy in pixels of the network input, "gt_class_ids" (n,) int64 and
+                "gt_masks" (n, H, W) uint8, where n may be 0.
 
         Returns:
             In training the terms and their sum "loss", scalars. Else "logits" (B, Q, C), "boxes" (B, Q, 4)

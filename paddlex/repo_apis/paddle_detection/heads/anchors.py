@@ -15,8 +15,8 @@ _BORDER = 0.01
 def anchor_tables(level_sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
     """Return the anchors of feature maps, fine to coarse, cells row by row.
 
-    An anchor of level l is centred on its cell and 0.05 * 2^l of the image wide and high. It is valid when its
-    four numbers keep 0.01 away from 0 and 1.
+    An anchor of level l is centred on its cell and 0.05 * 2^l of the image wide and high. It is valid when
+    its four numbers keep 0.01 away from 0 and 1.
 
     Args:
         level_sizes: (height, width) of every level.

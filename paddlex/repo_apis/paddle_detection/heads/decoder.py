@@ -117,8 +117,8 @@ class QueryDecoder(nn.Layer):
 
         Returns:
             The content (B, Q, width) and the refined boxes (B, Q, 4) after every layer. A layer starts from
-            boxes without gradient, but in training the gradient of its result also reaches the correction made
-            by the layer before ("look forward twice", DINO, arXiv:2203.03605).
+            boxes without gradient, but in training the gradient of its result also reaches the correction
+            made by the layer before ("look forward twice", DINO, arXiv:2203.03605).
         """
         contents: list[Tensor] = []
         refined: list[Tensor] = []

@@ -33,7 +33,7 @@ class Selection:
         content: (B, Q, width).
         logits: (B, Q, C).
         mask_embeds: (B, Q, P).
-        boxes: (B, Q, 4) cxcywh regressed from the anchors; None in evaluation mode, where nothing needs them.
+        boxes: (B, Q, 4) cxcywh regressed from the anchors, if asked for; only losses need them.
         mask_boxes: (B, Q, 4) cxcywh around the predicted masks, without gradient; the decoder starts here.
     """
 
@@ -137,9 +137,12 @@ class QueryTransformer(nn.Layer):
             the latter lack the selection. In evaluation mode there is the last decoder layer alone.
         """
         memory = self.encode(levels)
-        selection = self.select(memory, prototypes)
+        selection = self.select(memory, prototypes, with_boxes=self.training)
         content, boxes, mask = selection.content.detach(), selection.mask_boxes, None
-        if denoising is not None:
+        if denoising is None and self.training:
+            # Every parameter takes part in every step, as data-parallel training wants.
+            content = content + 0.0 * self.denoising_class_embed.weight.sum()
+        elif denoising is not None:
             content = paddle.concat([self._denoising_content(denoising), content], axis=1)
             boxes = paddle.concat([denoising.boxes, boxes], axis=1)
             mask = denoising.attention_mask(selection.content.shape[1])
@@ -172,15 +175,21 @@ class QueryTransformer(nn.Layer):
         content = self.enc_output(self._valid_tokens(memory))
         return content, self.score_head(content)
 
-    def select(self, memory: Memory, prototypes: Tensor) -> Selection:
-        """Take the tokens with the highest class logit as queries."""
+    def select(self, memory: Memory, prototypes: Tensor, *, with_boxes: bool) -> Selection:
+        """Take the tokens with the highest class logit as queries.
+
+        Args:
+            memory: tokens.
+            prototypes: (B, P, h, w).
+            with_boxes: regress the boxes that the losses of the selection need.
+        """
         with paddle.no_grad():
             scores = self.score_tokens(memory)[1].max(axis=-1)
             index = paddle.topk(scores, min(self.num_queries, scores.shape[1]))[1]
         # Only the chosen tokens pass again with gradient: the others would fill memory for nothing.
         content = self.enc_output(_gather_tokens(self._valid_tokens(memory), index))
         boxes = None
-        if self.training:
+        if with_boxes:
             anchor_logits = self.anchors(memory.level_sizes)[0]
             boxes = F.sigmoid(self.bbox_head(content) + anchor_logits[0][index])
         logits, mask_embeds = self.predict(content)

@@ -21,8 +21,8 @@ def sincos_position_table(height: int, width: int, *, channels: int) -> Tensor:
         channels: features of a code, a multiple of 4.
 
     Returns:
-        (1, height * width, channels) float32, cells row by row; a quarter each for sine and cosine of the row,
-        sine and cosine of the column.
+        (1, height * width, channels) float32, cells row by row; a quarter each for sine and cosine of the
+        row, sine and cosine of the column.
     """
     omega = 1.0 / 10000.0 ** (np.arange(channels // 4, dtype=np.float32) / (channels // 4))
     rows, columns = np.divmod(np.arange(height * width), width)

@@ -1,0 +1,112 @@
+"""Recorded outputs of the published networks, and how to compare with them.
+
+A reference is `<model>.json` (names, shapes, seeds, checks with tolerances) and `<model>.npz` (for every check
+shape, mean, deviation and evenly spaced values). `PARITY_DIR` names a folder with other references of the same
+form, either directly or in one folder per family.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fill import sample
+
+from paddlex.nn.draws import UniformDraws
+
+_PUBLISHED = Path(__file__).parent
+
+
+class Reference:
+    """One model's recorded numbers.
+
+    Attributes:
+        model: public name of the model.
+        info: the JSON.
+        setup: the part of it that tells how inputs were made.
+    """
+
+    def __init__(self, json_file: Path) -> None:
+        self.info: dict[str, Any] = json.loads(json_file.read_text(encoding="utf-8"))
+        self.model: str = self.info["model"]
+        self.setup: dict[str, Any] = self.info["setup"]
+        self._arrays_file = json_file.with_suffix(".npz")
+
+    @property
+    def groups(self) -> list[str]:
+        """Prefixes of the checks' keys, in their order."""
+        return list(dict.fromkeys(check["key"].split("/")[0] for check in self.info["checks"]))
+
+    def checks(self, group: str) -> dict[str, dict[str, Any]]:
+        """Return the checks of one group by the rest of their key."""
+        checks = {check["key"]: check for check in self.info["checks"]}
+        return {key.partition("/")[2]: check for key, check in checks.items() if key.startswith(f"{group}/")}
+
+    def normal(self, text: str, index: int = 0, **symbols: int) -> np.ndarray:
+        """Return the array of the `index`-th `normal(seed, shape[, scale])` written in `text`."""
+        seed, shape, scale = re.findall(r"normal\((\d+), \(([^)]*)\)(?:, ([\d.]+))?\)", text)[index]
+        sizes = [symbols[s] if s in symbols else int(s) for s in re.split(r", ?", shape) if s]
+        values = np.random.Generator(np.random.PCG64(int(seed))).standard_normal(sizes)
+        return (values * float(scale or 1.0)).astype(np.float32)
+
+    def faults(self, group: str, values: Mapping[str, Any]) -> list[str]:
+        """Return a line for every check of `group` that `values` (by the rest of the key) does not meet."""
+        lines = []
+        with np.load(self._arrays_file) as arrays:
+            for name, check in self.checks(group).items():
+                key = check["key"]
+                if name not in values:
+                    lines.append(f"{key}: no value")
+                    continue
+                stored = {part: arrays[f"{key}/{part}"] for part in ("shape", "mean", "std", "values")}
+                lines += _compare(key, np.asarray(values[name]), stored, tolerance=check["tolerance"])
+        return lines
+
+
+def _compare(key: str, array: np.ndarray, stored: Mapping[str, np.ndarray], *, tolerance: float) -> list[str]:
+    """Apply the rule `max |yours - stored| <= tolerance * max |stored|`, to mean and deviation too."""
+    array = array[None] if array.ndim == 0 else array
+    shape, mean, std, values = sample(array, count=len(stored["values"]))
+    if tuple(shape) != tuple(stored["shape"]):
+        return [f"{key}: shape {tuple(shape)}, expected {tuple(stored['shape'])}"]
+    scale = float(np.abs(stored["values"]).max())
+    differences = {
+        "values": float(np.abs(values - stored["values"]).max()),
+        "mean": abs(mean - float(stored["mean"])),
+        "std": abs(std - float(stored["std"])),
+    }
+    return [
+        f"{key}: {part} differ by {difference:.3g}, allowed {allowed:g} * {scale:.4g}"
+        for part, difference in differences.items()
+        # Sums over many float32 depend on NumPy's order of addition, even where the values are exact.
+        for allowed in [tolerance if part == "values" else max(tolerance, 1e-6)]
+        if not difference <= allowed * scale
+    ]
+
+
+def find_references(family: str, *, model_prefix: str) -> list[Path]:
+    """Return the JSON files of one family, from `PARITY_DIR` when that is set."""
+    root = Path(os.environ.get("PARITY_DIR", _PUBLISHED))
+    folder = root / family if (root / family).is_dir() else root
+    files = sorted(folder.glob("*.json"))
+    return [file for file in files if json.loads(file.read_text("utf-8"))["model"].startswith(model_prefix)]
+
+
+class FixedDraws(UniformDraws):
+    """Every draw is the start of one recorded sequence."""
+
+    def __init__(self, sequence_seed: int) -> None:
+        super().__init__()
+        self._sequence_seed = sequence_seed
+
+    def uniform(self, shape):  # type: ignore[no-untyped-def]
+        import paddle
+
+        generator = np.random.Generator(np.random.PCG64(self._sequence_seed))
+        count = int(np.prod(shape))
+        return paddle.to_tensor(generator.random(count, dtype=np.float32).reshape(tuple(shape)))
