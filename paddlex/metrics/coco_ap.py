@@ -6,19 +6,20 @@ and summed up here, at full precision. Equality with pycocotools is a test.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.metrics.instances import AnnotatedInstances, PredictedInstances
+from paddlex.structures.results import Detections
 
 __all__ = ["APTable", "CocoAveragePrecision", "IouType"]
 
 IouType = Literal["bbox", "segm"]
 
+_KEYS = ("images", "annotations", "categories")
 _AREAS = ("all", "small", "medium", "large")
 _MAX_DETECTIONS = (1, 10, 100)
 
@@ -71,55 +72,38 @@ class CocoAveragePrecision:
     """COCO AP and AR of boxes and masks, at most 100 detections a photo, photos without objects included.
 
     Args:
-        category_ids: category id of each class in the annotation file.
+        ground_truth: COCO object with images (id, height, width), categories in order of class index, and
+            annotations (bbox, area, iscrowd, segmentation). A photo that is never taken in has no detections.
+
+    Attributes:
+        tables: what the scores are made from, once computed.
     """
 
-    def __init__(self, *, category_ids: Sequence[int]) -> None:
-        self._category_ids = [int(number) for number in category_ids]
+    def __init__(self, *, ground_truth: Mapping[str, Any]) -> None:
+        self._truth = ground_truth
+        self._category_ids = [int(category["id"]) for category in ground_truth["categories"]]
         self.reset()
 
     def reset(self) -> None:
-        """Forget all photos."""
-        self._images: list[dict[str, Any]] = []
-        self._annotations: list[dict[str, Any]] = []
+        """Forget all detections."""
         self._results: dict[IouType, list[dict[str, Any]]] = {"bbox": [], "segm": []}
         self.tables: dict[IouType, APTable] = {}
 
-    def update(self, *, image_id: int, predicted: PredictedInstances, annotated: AnnotatedInstances) -> None:
-        """Take in one photo.
-
-        Args:
-            image_id: id in the annotation file; each photo once.
-            predicted: at most 100 instances count, those with the highest scores.
-            annotated: the ground truth.
-        """
-        height, width = annotated.masks.size
-        self._images.append({"id": image_id, "height": height, "width": width})
-        gt_boxes = _to_xywh(annotated.boxes)
-        for i, rle in enumerate(annotated.masks.to_rles()):
-            self._annotations.append(
-                {
-                    "id": len(self._annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": self._category_ids[annotated.class_ids[i]],
-                    "bbox": gt_boxes[i],
-                    "segmentation": rle,
-                    "area": float(annotated.areas[i]),
-                    "iscrowd": int(annotated.crowd[i]),
-                }
-            )
-        boxes, rles = _to_xywh(predicted.boxes), predicted.masks.to_rles()
-        for i, (box, rle) in enumerate(zip(boxes, rles, strict=True)):
+    def update(self, *, image_id: int, detections: Detections) -> None:
+        """Take in one photo's detections; each photo once. Those with the 100 highest scores count."""
+        boxes = detections.boxes.astype(np.float64)
+        boxes[:, 2:] -= boxes[:, :2]
+        for i, rle in enumerate(detections.masks.to_rles()):
             head = {
                 "image_id": image_id,
-                "category_id": self._category_ids[predicted.class_ids[i]],
-                "score": float(predicted.scores[i]),
+                "category_id": self._category_ids[detections.class_ids[i]],
+                "score": float(detections.scores[i]),
             }
-            self._results["bbox"].append({**head, "bbox": box})
+            self._results["bbox"].append({**head, "bbox": boxes[i].tolist()})
             self._results["segm"].append({**head, "segmentation": rle})
 
     def results(self, iou_type: IouType) -> list[dict[str, Any]]:
-        """Predictions in COCO's results form, ready for JSON.
+        """Detections in COCO's results form, ready for JSON.
 
         Boxes and masks are two lists, as the protocol wants: an entry with both has the area of its box.
         """
@@ -128,18 +112,18 @@ class CocoAveragePrecision:
     def compute(self) -> dict[str, float]:
         """COCO's twelve numbers for masks (`AP`, ...) and for boxes (`bbox_AP`, ...), in [0, 1].
 
-        Without any detection the AP is 0; where there is no ground truth it is NaN. The tables they are
-        made from stay in `tables`.
+        Without any detection the AP is 0; where there is no ground truth it is NaN.
         """
-        self.tables = {iou_type: self._accumulate(iou_type) for iou_type in ("segm", "bbox")}
+        self.tables = {"segm": self._accumulate("segm"), "bbox": self._accumulate("bbox")}
         boxes = {f"bbox_{name}": value for name, value in self.tables["bbox"].summary().items()}
         return {**self.tables["segm"].summary(), **boxes}
 
     def _accumulate(self, iou_type: IouType) -> APTable:
         from faster_coco_eval import COCO, COCOeval_faster
 
-        categories = [{"id": number, "name": str(number)} for number in self._category_ids]
-        truth = COCO({"images": self._images, "annotations": self._annotations, "categories": categories})
+        # The library writes into the entries it is given.
+        copied = {key: [dict(entry) for entry in self._truth[key]] for key in _KEYS}
+        truth = COCO(copied)
         found = truth.loadRes([dict(entry) for entry in self._results[iou_type]])
         evaluation = COCOeval_faster(truth, found, iouType=iou_type, print_function=_silent)
         evaluation.evaluate()
@@ -159,9 +143,3 @@ def _silent(*_: object) -> None:
 def _mean(values: NDArray[np.float64]) -> float:
     valid = values[values > -1]
     return float(np.mean(valid)) if valid.size else float("nan")
-
-
-def _to_xywh(boxes: NDArray[np.floating]) -> list[list[float]]:
-    boxes = boxes.astype(np.float64)
-    rows: list[list[float]] = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
-    return rows
