@@ -108,8 +108,8 @@ class DatasetFileNotFoundError(DatasetError):
     """A file or folder that the data set needs does not exist."""
 
 
-class ConvertFailedError(DatasetError):
-    """Annotations could not be converted; the folder is as it was."""
+class ConvertFailedError(_ProblemsError, DatasetError):
+    """Annotations could not be converted; the folder is as it was. `problems` lists every fault found."""
 
 
 class SplitFailedError(DatasetError):
