@@ -1,0 +1,17 @@
+"""The full scan of a data set: every fault, where it is, and how to mend it.
+
+An **error** stops training, or would let it learn something that the annotator did not mean: a photo that
+cannot be read, an outline that lies on the wrong frame, a labelled object that would count as background.
+A **warning** is what training copes with, by these rules:
+
+- an outline without area (a click by mistake; COCO itself holds some) is left out;
+- an outline that leaves the photo in part is cut at its edge;
+- boxes and areas are computed from the outlines, so wrong ones in the file do no harm;
+- crowds (`iscrowd` 1) are ignored regions and no fault at all;
+- category ids may start anywhere and have gaps; classes are counted by their place in the list.
+"""
+
+from paddlex.data.checks.coco import CocoScan, check_coco_dataset
+from paddlex.data.checks.problems import Problem, list_briefly
+
+__all__ = ["CocoScan", "Problem", "check_coco_dataset", "list_briefly"]

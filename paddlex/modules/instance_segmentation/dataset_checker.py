@@ -1,0 +1,229 @@
+"""Check a data set for instance segmentation: convert, split, scan, draw, count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from paddlex.data.checks import Problem, check_coco_dataset
+from paddlex.modules.dataset_check import DatasetSummary, SplitSummary, run_dataset_check, sample_name
+from paddlex.utils.errors import ConvertFailedError
+from paddlex.utils.logging import logger
+from paddlex.utils.progress import progress
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from paddlex.data.formats.coco import CocoAnnotation, CocoFile
+    from paddlex.data.statistics import SplitStatistics
+
+__all__ = ["check_dataset"]
+
+_SPLITS = ("train", "val")
+_NUM_SAMPLES = 10
+# From this share on, a warning about tiny objects is due.
+_MANY_TINY = 0.2
+
+
+def check_dataset(
+    *,
+    dataset_dir: Path | str,
+    output_dir: Path,
+    convert_from: str | None = None,
+    split_percents: tuple[float, float] | None = None,
+    num_classes: int | None = None,
+    allow_empty: bool = True,
+    seed: int = 0,
+    num_workers: int = 4,
+) -> dict[str, Any]:
+    """Check a COCO data set wholly; convert it from LabelMe and split it anew first, if asked to.
+
+    Writes `check_dataset/` with sample drawings, a histogram of the classes and all problems found.
+
+    Args:
+        dataset_dir: holds `images/` and `annotations/instance_{train,val}.json`; reported as given.
+        output_dir: results.
+        convert_from: "LabelMe", or None for a set that is in COCO form.
+        split_percents: (train, val), adding up to 100, or None to keep the split.
+        num_classes: what training is set to, to be compared with the data.
+        allow_empty: whether photos without objects take part in training.
+        seed: of the split.
+        num_workers: threads that read photos.
+
+    Returns:
+        The fields of the result file, in order.
+
+    Raises:
+        CheckFailedError: the data set has errors.
+        DatasetFileNotFoundError: there is no such folder.
+        ConvertFailedError, SplitFailedError: if those steps fail; the data set is then as it was before them.
+    """
+    if split_percents is not None:
+        from paddlex.data.splitting import require_percents
+
+        split_percents = require_percents(*split_percents)
+    dataset = _CocoInstanceDataset(
+        dataset_dir=Path(dataset_dir),
+        num_classes=num_classes,
+        allow_empty=allow_empty,
+        seed=seed,
+        num_workers=num_workers,
+    )
+    return run_dataset_check(
+        dataset,
+        dataset_path=str(dataset_dir),
+        output_dir=Path(output_dir),
+        convert_from=convert_from,
+        split_percents=split_percents,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CocoInstanceDataset:
+    """The instance segmentation part of the check; a `CheckedDataset`."""
+
+    dataset_dir: Path
+    num_classes: int | None
+    allow_empty: bool
+    seed: int
+    num_workers: int
+    dataset_type: str = "COCOInstSegDataset"
+
+    def convert(self, source_type: str) -> None:
+        if source_type != "LabelMe":
+            raise ConvertFailedError(
+                f"CheckDataset.convert.src_dataset_type is {source_type!r}; expected LabelMe, the one source "
+                "format of instance segmentation; COCO sets need no conversion"
+            )
+        from paddlex.data.formats.labelme_to_coco import convert_labelme_to_coco
+
+        convert_labelme_to_coco(self.dataset_dir, seed=self.seed)
+
+    def split(self, train_percent: float, val_percent: float) -> None:
+        from paddlex.data.splitting import split_coco_dataset
+
+        summary = split_coco_dataset(
+            self.dataset_dir, train_percent=train_percent, val_percent=val_percent, seed=self.seed
+        )
+        if summary.one_sided_classes:
+            logger.warning(
+                "Too few photos show these classes to put them on both sides: %s",
+                ", ".join(summary.one_sided_classes[:20]),
+            )
+
+    def check(self) -> list[Problem]:
+        return check_coco_dataset(
+            self.dataset_dir,
+            num_classes=self.num_classes,
+            allow_empty=self.allow_empty,
+            num_workers=self.num_workers,
+        ).problems
+
+    def summarise(self) -> DatasetSummary:
+        from paddlex.data.statistics import coco_statistics
+
+        files = {split: self._read(split) for split in _SPLITS}
+        statistics = {split: coco_statistics(file) for split, file in files.items()}
+        return DatasetSummary(
+            class_names=[category.name for category in files["train"].categories],
+            class_ids=[category.id for category in files["train"].categories],
+            splits={split: _split_summary(counted) for split, counted in statistics.items()},
+            notes=[_sizes_note(split, counted) for split, counted in statistics.items()],
+            problems=_tiny_objects(statistics),
+        )
+
+    def draw_samples(self, folder: Path) -> dict[str, list[str]]:
+        taken: set[str] = set()
+        return {split: self._draw_split(split, folder, taken) for split in _SPLITS}
+
+    def _draw_split(self, split: str, folder: Path, taken: set[str]) -> list[str]:
+        from paddlex.data.formats.coco import resolve_photo
+        from paddlex.utils.images import write_image
+
+        coco = self._read(split)
+        images_dir = self.dataset_dir / "images"
+        names = []
+        for image in progress(coco.images[:_NUM_SAMPLES], description=f"Drawing samples of {split}"):
+            photo = resolve_photo(images_dir, image.file_name)
+            name = sample_name(photo.relative_to(images_dir).as_posix(), split=split, taken=taken)
+            annotations = [item for item in coco.annotations if item.image_id == image.id]
+            write_image(folder / name, _draw(photo, annotations, coco))
+            names.append(name)
+        return names
+
+    def _read(self, split: str) -> CocoFile:
+        from paddlex.data.formats.coco import read_coco
+
+        # Faulty entries that the check let pass are what training leaves out.
+        return read_coco(self.dataset_dir / "annotations" / f"instance_{split}.json", faults=[])
+
+
+def _draw(photo: Path, annotations: Sequence[CocoAnnotation], coco: CocoFile) -> NDArray[Any]:
+    """The upright photo with its outlines, (H, W, 3) uint8 RGB."""
+    from paddlex.data.formats.segmentation import segmentation_mask
+    from paddlex.structures.masks import MaskCrops
+    from paddlex.utils.draw import draw_instances
+    from paddlex.utils.images import read_image
+
+    image = read_image(photo)
+    size = (image.shape[0], image.shape[1])
+    places = {category.id: (place, category.name) for place, category in enumerate(coco.categories)}
+    drawn = [item for item in annotations if item.segmentation is not None]
+    singles = [
+        segmentation_mask(item.segmentation, size=size) for item in drawn if item.segmentation is not None
+    ]
+    masks = MaskCrops.from_crops(
+        [crop for single in singles for _, _, crop in single],
+        [(y, x) for single in singles for y, x, _ in single],
+        size=size,
+    )
+    return draw_instances(
+        image,
+        boxes=masks.boxes(),
+        labels=[places[item.category_id][1] + (" (crowd)" if item.is_crowd else "") for item in drawn],
+        class_ids=[places[item.category_id][0] for item in drawn],
+        masks=masks,
+    )
+
+
+# ---------------------------------------------------------------- counts
+
+
+def _split_summary(statistics: SplitStatistics) -> SplitSummary:
+    return SplitSummary(
+        photos=statistics.photos,
+        empty_photos=statistics.empty_photos,
+        annotations=statistics.annotations,
+        class_counts=statistics.class_counts,
+    )
+
+
+def _sizes_note(split: str, statistics: SplitStatistics) -> str:
+    sizes = statistics.sizes
+    crowds = f"; {statistics.crowds} crowds are ignored" if statistics.crowds else ""
+    return (
+        f"{split}: {sizes.small} small, {sizes.medium} medium, {sizes.large} large objects; median side "
+        f"{sizes.median_side:g} pixels once photos are resized to 640 x 640{crowds}"
+    )
+
+
+def _tiny_objects(statistics: Mapping[str, SplitStatistics]) -> list[Problem]:
+    from paddlex.data.statistics import INPUT_SIDE, TINY_SIDE
+
+    problems = []
+    for split, counted in statistics.items():
+        sizes = counted.sizes
+        share = sizes.tiny / max(sizes.small + sizes.medium + sizes.large, 1)
+        if share >= _MANY_TINY:
+            problems.append(
+                Problem(
+                    kind="objects-tiny",
+                    severity="warning",
+                    file=f"annotations/instance_{split}.json",
+                    found=f"{share:.0%} of the objects are under {TINY_SIDE} pixels at an input of {INPUT_SIDE}",
+                    remedy="train with a larger input size, or cut the photos into tiles",
+                )
+            )
+    return problems
