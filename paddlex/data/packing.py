@@ -1,7 +1,7 @@
 """Lists of arrays kept as one flat array.
 
 A data set that lives in a million small Python objects is copied page by page into every forked worker,
-because counting references writes to each object. A handful of flat arrays is shared, and is cheap to send elsewhere.
+because counting references writes to each object. A handful of flat arrays is shared, and cheap to send.
 """
 
 from __future__ import annotations
