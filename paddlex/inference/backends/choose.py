@@ -1,0 +1,64 @@
+"""Which backend runs a model folder."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Literal
+
+from paddlex.inference.backends.base import Backend
+from paddlex.inference.folder import ModelFolder
+from paddlex.utils.device import Device
+from paddlex.utils.errors import InputError, UsageError
+
+__all__ = ["BACKENDS", "BackendName", "open_backend"]
+
+BackendName = Literal["auto", "onnx", "openvino", "paddle"]
+BACKENDS: tuple[BackendName, ...] = ("auto", "onnx", "openvino", "paddle")
+
+
+def open_backend(folder: ModelFolder, *, device: Device, name: str = "auto") -> Backend:
+    """Open a model with a backend.
+
+    "auto" takes ONNX Runtime on a CPU when the graph and the package are there (several times faster than
+    Paddle Inference on these networks), else Paddle.
+
+    Raises:
+        UsageError: for an unknown name.
+        InputError: if the folder lacks the graph.
+        MissingDependencyError: if the package is absent.
+    """
+    if name not in BACKENDS:
+        raise UsageError(f"backend {name!r}: expected one of {', '.join(BACKENDS)}")
+    if name == "auto":
+        name = _automatic(folder, device=device)
+    if name == "paddle":
+        return _open_paddle(folder, device=device)
+    if folder.onnx_file is None:
+        raise InputError(
+            f"{folder.path}: inference.onnx is missing, which backend={name} runs; export it with ONNX"
+        )
+    if name == "openvino":
+        from paddlex.inference.backends.openvino import OpenVinoBackend
+
+        return OpenVinoBackend(folder.onnx_file, device=device)
+    from paddlex.inference.backends.onnx import OnnxBackend
+
+    return OnnxBackend(folder.onnx_file, device=device)
+
+
+def _automatic(folder: ModelFolder, *, device: Device) -> str:
+    has_runtime = importlib.util.find_spec("onnxruntime") is not None
+    if folder.paddle_files is None:
+        return "onnx"
+    return "onnx" if folder.onnx_file and has_runtime and device.type == "cpu" else "paddle"
+
+
+def _open_paddle(folder: ModelFolder, *, device: Device) -> Backend:
+    if folder.paddle_files is None:
+        raise InputError(
+            f"{folder.path}: inference.json (or .pdmodel) with inference.pdiparams is missing, which "
+            "backend=paddle runs; choose backend=onnx"
+        )
+    from paddlex.inference.backends.paddle import PaddleBackend
+
+    return PaddleBackend(*folder.paddle_files, device=device)

@@ -1,0 +1,84 @@
+"""ONNX Runtime: the fast way on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paddlex.inference.backends.base import NetworkInput, cpu_threads, named_outputs, stack_images
+from paddlex.inference.postprocess import RawDetections, raw_from_batch
+from paddlex.utils.device import Device
+from paddlex.utils.errors import FileFormatError, MissingDependencyError
+
+__all__ = ["OnnxBackend"]
+
+
+class OnnxBackend:
+    """Runs `inference.onnx`, whose single input is `image` (B, 3, h, w).
+
+    Args:
+        file: the graph.
+        device: CPU, or a GPU if onnxruntime-gpu is installed.
+
+    Raises:
+        MissingDependencyError: without onnxruntime, or without its GPU build for a GPU.
+        FileFormatError: if the graph is damaged or has other inputs or outputs.
+    """
+
+    name = "onnx"
+
+    def __init__(self, file: Path, *, device: Device) -> None:
+        self._session = _open_session(file, device=device)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 4:
+            raise FileFormatError(
+                f"{file}: {len(inputs)} inputs and {len(outputs)} outputs; expected image -> boxes, scores, "
+                "class_ids, masks; export the model again"
+            )
+        self._input_name = inputs[0].name
+        # A dynamic axis has a name or nothing where a fixed one has its length.
+        self.batches = not isinstance(inputs[0].shape[0], int)
+
+    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
+        """Candidates of each photo, in order."""
+        images = stack_images(inputs)
+        parts = [images] if self.batches else np.split(images, len(images))
+        return [raw for part in parts for raw in raw_from_batch(named_outputs(self._call(part)))]
+
+    def _call(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
+        outputs: list[NDArray[Any]] = self._session.run(None, {self._input_name: images})
+        return outputs
+
+
+def _open_session(file: Path, *, device: Device) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", extra="cpu", why="to run inference.onnx") from error
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = cpu_threads()
+    options.inter_op_num_threads = 1  # the graph is a chain: its operators have nothing to do side by side
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=_providers(onnxruntime, device))
+    except MissingDependencyError:
+        raise
+    except Exception as error:  # onnxruntime raises its own kinds, which share no other base
+        reason = " ".join(str(error).split())[:200]
+        raise FileFormatError(f"{file}: ONNX Runtime cannot load it ({reason}); export it again") from error
+
+
+def _providers(onnxruntime: Any, device: Device) -> list[Any]:  # noqa: ANN401
+    if device.type != "gpu":
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise MissingDependencyError(
+            "onnxruntime-gpu", why="to run inference.onnx on a GPU; or choose backend=paddle"
+        )
+    card = device.ids[0] if device.ids else 0
+    return [("CUDAExecutionProvider", {"device_id": card}), "CPUExecutionProvider"]

@@ -1,0 +1,76 @@
+"""OpenVINO: reads `inference.onnx`; an extra, for Intel processors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddlex.inference.backends.base import NetworkInput, cpu_threads, named_outputs, stack_images
+from paddlex.inference.postprocess import RawDetections, raw_from_batch
+from paddlex.utils.device import Device
+from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError, UsageError
+
+__all__ = ["OpenVinoBackend"]
+
+_PRECISION_VARIABLE = "PADDLE_PDX_OPENVINO_PRECISION"
+_PRECISIONS = ("f32", "bf16", "f16")
+
+
+class OpenVinoBackend:
+    """Runs `inference.onnx` on the CPU.
+
+    OpenVINO would pick bfloat16 by itself where the processor has it, and results would differ between
+    machines; here float32 is the rule and `PADDLE_PDX_OPENVINO_PRECISION=bf16` the exception.
+
+    Args:
+        file: the graph.
+        device: must be the CPU.
+
+    Raises:
+        MissingDependencyError: without openvino.
+        DeviceError: for another device.
+        FileFormatError: if the graph is damaged.
+    """
+
+    name = "openvino"
+
+    def __init__(self, file: Path, *, device: Device) -> None:
+        if device.type != "cpu":
+            raise DeviceError(f"device {device}: the openvino backend runs on cpu; choose backend=paddle")
+        self._model = _compile(file)
+        self.batches = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
+
+    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
+        """Candidates of each photo, in order."""
+        images = stack_images(inputs)
+        found: list[RawDetections] = []
+        for part in [images] if self.batches else np.split(images, len(images)):
+            outputs = self._model([part])
+            # Copies, for OpenVINO writes the next batch into the same memory.
+            values = [np.array(outputs[index]) for index in range(len(self._model.outputs))]
+            found += raw_from_batch(named_outputs(values))
+        return found
+
+
+def _compile(file: Path) -> Any:  # noqa: ANN401 (openvino is optional)
+    precision = os.environ.get(_PRECISION_VARIABLE, "f32").lower()
+    if precision not in _PRECISIONS:
+        raise UsageError(f"{_PRECISION_VARIABLE}={precision}: expected one of {', '.join(_PRECISIONS)}")
+    try:
+        import openvino
+    except ImportError as error:
+        raise MissingDependencyError("openvino", extra="openvino", why="backend=openvino") from error
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": cpu_threads(),
+        "INFERENCE_PRECISION_HINT": precision,
+    }
+    try:
+        return openvino.Core().compile_model(str(file), "CPU", options)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FileFormatError(f"{file}: OpenVINO cannot load it ({reason}); export it again") from error

@@ -1,0 +1,107 @@
+"""Paddle Inference: any GPU, and the graphs that official models are published as."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paddlex.inference.backends.base import NetworkInput, cpu_threads
+from paddlex.inference.postprocess import RawDetections, raw_from_rows
+from paddlex.utils.cpu import prepare_cpu
+from paddlex.utils.device import Device
+from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError
+
+__all__ = ["PaddleBackend"]
+
+# The official graph enlarges all its candidates to the photo: 100 masks of 12 megapixels take 4.8 GB, more
+# than once. Above this size it is asked for a smaller frame, which `postprocess` enlarges (1920 x 1080 fits).
+_MAX_FRAME_PIXELS = 2**21
+
+
+class PaddleBackend:
+    """Runs `inference.json` (or `.pdmodel`): `im_shape`, `image`, `scale_factor` -> rows, count, masks.
+
+    Photos run one by one: the published graphs take nothing else. oneDNN stays off, since Paddle 3.2 and 3.3
+    fail on these graphs with it, or return wrong masks.
+
+    Args:
+        graph: inference.json or inference.pdmodel.
+        weights: inference.pdiparams.
+        device: where to run.
+
+    Raises:
+        MissingDependencyError: without Paddle.
+        DeviceError: if this Paddle cannot use the device.
+        FileFormatError: if the graph cannot be loaded or has other inputs or outputs.
+    """
+
+    name = "paddle"
+    batches = False
+
+    def __init__(self, graph: Path, weights: Path, *, device: Device) -> None:
+        self._predictor = _open_predictor(graph, weights, device=device)
+        names = sorted(self._predictor.get_input_names())
+        outputs = self._predictor.get_output_names()
+        if len(names) != 3 or len(outputs) != 3:
+            raise FileFormatError(
+                f"{graph}: inputs {names}, outputs {outputs}; expected im_shape, image, scale_factor "
+                "and three outputs (rows, count, masks); export the model again"
+            )
+        # Official graphs may name them otherwise, but always in this alphabetical order.
+        self._im_shape, self._image, self._scale_factor = map(self._predictor.get_input_handle, names)
+        self._outputs = [self._predictor.get_output_handle(name) for name in outputs]
+
+    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
+        """Candidates of each photo, in order."""
+        return [self._run_one(item) for item in inputs]
+
+    def _run_one(self, item: NetworkInput) -> RawDetections:
+        self._im_shape.copy_from_cpu(np.array([item.im_shape], np.float32))
+        self._image.copy_from_cpu(np.ascontiguousarray(item.image[None]))
+        self._scale_factor.copy_from_cpu(_bounded_scale(item))
+        self._predictor.run()
+        rows, _, masks = (output.copy_to_cpu() for output in self._outputs)
+        return raw_from_rows(rows, masks)
+
+
+def _bounded_scale(item: NetworkInput) -> NDArray[np.float32]:
+    """(1, 2) scale factors that keep the graph's frame, im_shape / scale_factor, below the limit."""
+    sides = [shape / scale for shape, scale in zip(item.im_shape, item.scale_factor, strict=True)]
+    shrink = math.sqrt(_MAX_FRAME_PIXELS / (sides[0] * sides[1]))
+    if shrink >= 1:
+        return np.array([item.scale_factor], np.float32)
+    frame = [max(1, round(side * shrink)) for side in sides]
+    return np.array([[item.im_shape[0] / frame[0], item.im_shape[1] / frame[1]]], np.float32)
+
+
+def _open_predictor(graph: Path, weights: Path, *, device: Device) -> Any:  # noqa: ANN401 (no types)
+    prepare_cpu()
+    try:
+        from paddle import inference, is_compiled_with_cuda
+    except ImportError as error:
+        raise MissingDependencyError("paddlepaddle", extra="cpu", why=f"to run {graph.name}") from error
+    config = inference.Config(str(graph), str(weights))
+    config.disable_glog_info()
+    config.enable_memory_optim()
+    if device.type == "gpu":
+        if not is_compiled_with_cuda():
+            raise DeviceError(
+                f"device {device}: this Paddle has no GPU support; install paddlepaddle-gpu, or use cpu"
+            )
+        config.enable_use_gpu(256, device.ids[0] if device.ids else 0)
+    elif device.type == "cpu":
+        config.disable_gpu()
+        config.disable_mkldnn()
+        config.set_cpu_math_library_num_threads(cpu_threads())
+    else:
+        config.enable_custom_device(device.type, device.ids[0] if device.ids else 0)
+    try:
+        return inference.create_predictor(config)
+    except (RuntimeError, ValueError, OSError) as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise FileFormatError(f"{graph}: Paddle cannot load it ({reason}); export it again") from error
