@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,16 @@ from typing import Any
 import numpy as np
 
 from paddlex.data.checks.photos import photo_paths
-from paddlex.data.checks.structure import CocoFile, check_categories, check_ids, check_links, read_coco_file
+from paddlex.data.checks.structure import (
+    CocoFile,
+    check_categories,
+    check_ids,
+    check_links,
+    is_object,
+    read_coco_file,
+)
+from paddlex.data.formats.staging import StagedFiles
 from paddlex.utils.errors import DatasetFileNotFoundError, SplitFailedError
-from paddlex.utils.files import atomic_path, copy_to_backup, write_bytes
 
 __all__ = ["SplitSummary", "choose_sides", "require_percents", "split_coco_dataset"]
 
@@ -89,28 +94,19 @@ def split_coco_dataset(
         )
     files = _read(dataset_dir)
     pool = _pool(files)
-    photos: dict[str, list[int]] = {}
-    paths = [path for file in files for path in photo_paths(dataset_dir, file)]
-    for place, path in enumerate(paths):
-        photos.setdefault(path, []).append(place)
+    photos = _photos(dataset_dir, files)
     if len(photos) < 2:
         raise SplitFailedError(
             f"{dataset_dir}: {len(photos)} photo; a split needs at least 2, one for each side; add photos"
         )
-    classes: dict[int, set[int]] = {}
-    for annotation in pool.annotations:
-        classes.setdefault(annotation["image_id"], set()).add(annotation["category_id"])
-    units = [
-        {c for place in places for c in classes.get(pool.images[place]["id"], ())}
-        for places in photos.values()
-    ]
-    sides = choose_sides(units, train_percent=train_percent, seed=seed)
-    chosen = [[place for unit in side for place in list(photos.values())[unit]] for side in sides]
-    _write(dataset_dir, [_part(pool, places) for places in chosen])
-    names = {category["id"]: category["name"] for category in pool.categories}
-    shown = [{c for unit in side for c in units[unit]} for side in sides]
-    one_sided = tuple(names[c] for c in sorted(shown[0] ^ shown[1]))
-    return SplitSummary(len(sides[0]), len(sides[1]), one_sided)
+    classes = _classes_shown(pool, photos)
+    sides = choose_sides(classes, train_percent=train_percent, seed=seed)
+    parts = [_part(pool, [place for photo in side for place in photos[photo]]) for side in sides]
+    _write(dataset_dir, parts)
+    train_classes, val_classes = ({c for photo in side for c in classes[photo]} for side in sides)
+    one_sided = train_classes ^ val_classes
+    names = tuple(category["name"] for category in pool.categories if category["id"] in one_sided)
+    return SplitSummary(len(sides[0]), len(sides[1]), names)
 
 
 # ---------------------------------------------------------------- pooling
@@ -161,6 +157,24 @@ def _pool(files: Sequence[CocoFile]) -> CocoFile:
             pool.annotations.append({**annotation, **links})
         _merge_extra(pool.extra, file.extra)
     return pool
+
+
+def _photos(dataset_dir: Path, files: Sequence[CocoFile]) -> list[list[int]]:
+    """Per photo, the places of its entries in the pool."""
+    places: dict[str, list[int]] = {}
+    paths = [path for file in files for path in photo_paths(dataset_dir, file)]
+    for place, path in enumerate(paths):
+        places.setdefault(path, []).append(place)
+    return list(places.values())
+
+
+def _classes_shown(pool: CocoFile, photos: Sequence[Sequence[int]]) -> list[set[int]]:
+    """Per photo, the ids of the categories of its objects."""
+    by_image: dict[int, set[int]] = {image["id"]: set() for image in pool.images}
+    for annotation in pool.annotations:
+        if is_object(annotation):
+            by_image[annotation["image_id"]].add(annotation["category_id"])
+    return [{c for place in places for c in by_image[pool.images[place]["id"]]} for places in photos]
 
 
 def _free_id(wanted: int, taken: set[int]) -> int:
@@ -241,35 +255,11 @@ def _exchange(classes: Sequence[set[int]], class_id: int, lacking: list[int], ha
 def _write(dataset_dir: Path, parts: Sequence[dict[str, Any]]) -> None:
     """Replace both files, or neither."""
     folder = dataset_dir / "annotations"
-    train, val = folder / "instance_train.json", folder / "instance_val.json"
     try:
-        with (
-            _restored_on_failure([train, val]),
-            atomic_path(train) as new_train,
-            atomic_path(val) as new_val,
-        ):
-            for path, part in zip((new_train, new_val), parts, strict=True):
-                path.write_text(json.dumps(part, ensure_ascii=False), encoding="utf-8")
-            for path in (train, val):
-                if path.is_file():
-                    copy_to_backup(path)
+        with StagedFiles(folder) as staged:
+            for split, part in zip(("train", "val"), parts, strict=True):
+                staged.add_json(part, folder / f"instance_{split}.json")
+            staged.commit()
     except OSError as error:
-        raise SplitFailedError(
-            f"{folder}: cannot be written ({error.strerror or error}); nothing changed"
-        ) from error
-
-
-@contextmanager
-def _restored_on_failure(paths: Sequence[Path]) -> Iterator[None]:
-    """Put files and their backups back as they were if the block fails."""
-    backups = [path.with_name(path.name + ".bak") for path in paths]
-    before = {path: path.read_bytes() if path.is_file() else None for path in (*paths, *backups)}
-    try:
-        yield
-    except BaseException:
-        for path, content in before.items():
-            if content is None and path.is_file():
-                path.unlink()
-            elif content is not None and not (path.is_file() and path.read_bytes() == content):
-                write_bytes(path, content)
-        raise
+        reason = error.strerror or error
+        raise SplitFailedError(f"{folder}: cannot be written ({reason}); nothing was changed") from error

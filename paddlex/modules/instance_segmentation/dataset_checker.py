@@ -222,7 +222,7 @@ def _tiny_objects(statistics: Mapping[str, SplitStatistics]) -> list[Problem]:
                     kind="objects-tiny",
                     severity="warning",
                     file=f"annotations/instance_{split}.json",
-                    found=f"{share:.0%} of the objects are under {TINY_SIDE} pixels at an input of {INPUT_SIDE}",
+                    found=f"{share:.0%} of objects are under {TINY_SIDE} pixels at input size {INPUT_SIDE}",
                     remedy="train with a larger input size, or cut the photos into tiles",
                 )
             )
