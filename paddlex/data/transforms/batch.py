@@ -1,0 +1,116 @@
+"""Transforms of a whole batch, and what joins samples into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from paddlex.data.transforms.geometry import PaddedSample, pad_bottom_right, resize_sample
+from paddlex.data.transforms.validation import require, require_interp, require_size
+from paddlex.structures.sample import Sample
+from paddlex.utils.errors import ShapeError
+
+__all__ = ["Batch", "BatchRandomResize", "PadBatch", "collate"]
+
+# Keys and shapes are given by `collate`.
+Batch = dict[str, Any]
+
+_INTERPOLATIONS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRandomResize:
+    """Resize all images of a batch to one random size: multi-scale training. The aspect is not kept.
+
+    Attributes:
+        target_sizes: sides of squares, or (height, width) pairs; a size listed twice is drawn twice as often.
+        random_interp: draw one of the five interpolations for the batch.
+        interp: OpenCV code when it is not drawn.
+    """
+
+    target_sizes: tuple[int | tuple[int, int], ...]
+    random_interp: bool = True
+    interp: int = 2
+
+    def __post_init__(self) -> None:
+        found = self.target_sizes
+        require(bool(found), self, name="target_sizes", found=found, expected="at least one size")
+        for size in found:
+            require_size(self, name="target_sizes", value=(size, size) if isinstance(size, int) else size)
+        require_interp(self, name="interp", value=self.interp)
+
+    def __call__(self, samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:
+        """Resize images, boxes, masks and label maps."""
+        chosen = self.target_sizes[rng.integers(len(self.target_sizes))]
+        size = (chosen, chosen) if isinstance(chosen, int) else chosen
+        interp = int(rng.integers(_INTERPOLATIONS)) if self.random_interp else self.interp
+        return [resize_sample(sample, size, interp=interp) for sample in samples]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PadBatch:
+    """Pad with zeros at the bottom and right to the largest image of the batch.
+
+    Attributes:
+        stride: the padded sides are rounded up to multiples of this; 1 or below does not round.
+    """
+
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.stride, int), self, name="stride", found=self.stride, expected="a whole number"
+        )
+
+    def __call__(self, samples: Sequence[Sample], rng: np.random.Generator) -> list[Sample]:
+        """Pad images, masks and label maps."""
+        stride = max(self.stride, 1)
+        height, width = (
+            -(-max(sides) // stride) * stride
+            for sides in zip(*(sample.size for sample in samples), strict=True)
+        )
+        return [pad_bottom_right(sample, (height, width)) for sample in samples]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Join samples of one size, images (3, H, W) float32, into what a network takes.
+
+    Returns:
+        `image` (B, 3, H, W) float32; `im_shape` (B, 2) float32 [height, width] without padding;
+        `scale_factor` (B, 2) float32 [vertical, horizontal]; `image_id` list of int. With masks also, one array
+        a photo: `gt_boxes` (n, 4) float32 xyxy in pixels of the image, `gt_class_ids` (n,) int64, `gt_masks`
+        (n, H, W) uint8; n may be 0. With label maps also `label_map` (B, H, W).
+
+    Raises:
+        ShapeError: if sizes differ.
+    """
+    shapes = {sample.image.shape for sample in samples}
+    if len(shapes) != 1:
+        raise ShapeError(f"a batch of images {sorted(shapes)}; expected one shape: add Resize or PadBatch")
+    batch: Batch = {
+        "image": np.stack([sample.image for sample in samples]),
+        "im_shape": np.array([_content_size(sample) for sample in samples], dtype=np.float32),
+        "scale_factor": np.array([sample.scale_factor for sample in samples], dtype=np.float32),
+        "image_id": [sample.image_id for sample in samples],
+    }
+    if all(sample.masks is not None for sample in samples):
+        batch["gt_boxes"] = [sample.boxes for sample in samples]
+        batch["gt_class_ids"] = [sample.class_ids for sample in samples]
+        batch["gt_masks"] = [
+            sample.masks.to_dense().view(np.uint8) for sample in samples if sample.masks is not None
+        ]
+    if all(sample.label_map is not None for sample in samples):
+        batch["label_map"] = np.stack(
+            [sample.label_map for sample in samples if sample.label_map is not None]
+        )
+    return batch
+
+
+def _content_size(sample: Sample) -> tuple[int, int]:
+    """(height, width) without padding of an image (3, H, W)."""
+    if isinstance(sample, PaddedSample):
+        return sample.content_size
+    return sample.image.shape[1], sample.image.shape[2]

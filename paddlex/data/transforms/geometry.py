@@ -1,0 +1,288 @@
+"""Transforms that move pixels: image, boxes, masks and label map together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from paddlex.data.transforms.validation import (
+    require,
+    require_colour,
+    require_interp,
+    require_probability,
+    require_size,
+)
+from paddlex.structures.sample import Sample
+from paddlex.utils.errors import ShapeError
+
+__all__ = [
+    "Pad",
+    "PadStride",
+    "PaddedSample",
+    "RandomExpand",
+    "RandomFlip",
+    "Resize",
+    "clip_boxes",
+    "moved",
+    "pad_bottom_right",
+    "resize_sample",
+    "resized_size",
+]
+
+# Label maps are padded with the index that losses and scores ignore.
+_IGNORE_INDEX = 255
+
+
+@dataclass
+class PaddedSample(Sample):
+    """A sample whose image ends in padding at the bottom and right.
+
+    Attributes:
+        content_size: (height, width) of the image without the padding, pixels.
+    """
+
+    content_size: tuple[int, int] = (0, 0)
+
+
+def moved(sample: Sample, image: NDArray[Any], **changes: Any) -> Sample:  # noqa: ANN401 (fields of Sample)
+    """`sample` with a new image; padding that the old one had counts as content from now on."""
+    fields = {name: getattr(sample, name) for name in Sample.__dataclass_fields__}
+    return Sample(**{**fields, "image": image, **changes})
+
+
+def clip_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Boxes xyxy cut to an image of `size` (height, width)."""
+    height, width = size
+    return boxes.clip(0, np.array([width, height, width, height], dtype=np.float32))
+
+
+# ---------------------------------------------------------------- resizing
+
+
+def resized_size(size: tuple[int, int], *, target_size: tuple[int, int], keep_ratio: bool) -> tuple[int, int]:
+    """(height, width) after resizing.
+
+    With `keep_ratio` the short side reaches min(target) unless the long side would exceed max(target); sides
+    are rounded half to even, as the official inference reader does.
+    """
+    if not keep_ratio:
+        return target_size
+    scale = min(max(target_size) / max(size), min(target_size) / min(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def resize_sample(sample: Sample, size: tuple[int, int], *, interp: int) -> Sample:
+    """Resize to exactly `size` (height, width); masks and label map by nearest neighbour, boxes clipped.
+
+    Args:
+        sample: image (H, W, 3).
+        size: (height, width), pixels.
+        interp: OpenCV interpolation code of the image.
+    """
+    height, width = sample.size
+    y_scale, x_scale = size[0] / height, size[1] / width
+    boxes = sample.boxes * np.array([x_scale, y_scale, x_scale, y_scale], dtype=np.float32)
+    label_map = sample.label_map
+    if label_map is not None:
+        label_map = cv2.resize(label_map, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return moved(
+        sample,
+        cv2.resize(sample.image, size[::-1], interpolation=interp),
+        boxes=clip_boxes(boxes, size),
+        masks=sample.masks.resize_nearest(size) if sample.masks is not None else None,
+        label_map=label_map,
+        scale_factor=(sample.scale_factor[0] * y_scale, sample.scale_factor[1] * x_scale),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize:
+    """Resize to a fixed size, or into it with the aspect kept.
+
+    Attributes:
+        target_size: (height, width); with `keep_ratio` its short and long side bound the result.
+        keep_ratio: keep the aspect.
+        interp: OpenCV code: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos.
+    """
+
+    target_size: tuple[int, int]
+    keep_ratio: bool = False
+    interp: int = 2
+
+    def __post_init__(self) -> None:
+        require_size(self, name="target_size", value=self.target_size)
+        require_interp(self, name="interp", value=self.interp)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Resize image, boxes, masks and label map."""
+        size = resized_size(sample.size, target_size=self.target_size, keep_ratio=self.keep_ratio)
+        return resize_sample(sample, size, interp=self.interp)
+
+
+# ---------------------------------------------------------------- padding
+
+
+def pad_bottom_right(
+    sample: Sample, size: tuple[int, int], *, fill: tuple[float, ...] = (0.0, 0.0, 0.0)
+) -> Sample:
+    """Pad image, masks and label map at the bottom and right to `size` (height, width).
+
+    Raises:
+        ShapeError: if the image is larger than `size`.
+    """
+    height, width = sample.size
+    below, right = size[0] - height, size[1] - width
+    if below < 0 or right < 0:
+        raise ShapeError(f"image of {height} x {width} pixels cannot be padded to {size[0]} x {size[1]}")
+    if not below and not right:
+        return sample
+    border = cv2.BORDER_CONSTANT
+    label_map = sample.label_map
+    if label_map is not None:
+        label_map = cv2.copyMakeBorder(label_map, 0, below, 0, right, border, value=(_IGNORE_INDEX,) * 4)
+    fields = {name: getattr(sample, name) for name in Sample.__dataclass_fields__}
+    fields |= {
+        "image": cv2.copyMakeBorder(sample.image, 0, below, 0, right, border, value=(*fill, 0.0)),
+        "masks": sample.masks.place(size=size) if sample.masks is not None else None,
+        "label_map": label_map,
+    }
+    content = sample.content_size if isinstance(sample, PaddedSample) else sample.size
+    return PaddedSample(**fields, content_size=content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pad:
+    """Pad at the bottom and right to a fixed size.
+
+    Attributes:
+        size: (height, width), at least the image's.
+        fill_value: R, G, B of the padding.
+    """
+
+    size: tuple[int, int] = (640, 640)
+    fill_value: tuple[float, float, float] = (127.5, 127.5, 127.5)
+
+    def __post_init__(self) -> None:
+        require_size(self, name="size", value=self.size)
+        require_colour(self, name="fill_value", value=self.fill_value)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Pad image, masks and label map."""
+        return pad_bottom_right(sample, self.size, fill=self.fill_value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PadStride:
+    """Pad with zeros at the bottom and right to multiples of a network's stride.
+
+    Attributes:
+        stride: pixels; 0 or below leaves the image as it is.
+    """
+
+    stride: int = 32
+
+    def __post_init__(self) -> None:
+        require(
+            isinstance(self.stride, int), self, name="stride", found=self.stride, expected="a whole number"
+        )
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Pad image, masks and label map."""
+        if self.stride <= 0:
+            return sample
+        height, width = (-(-side // self.stride) * self.stride for side in sample.size)
+        return pad_bottom_right(sample, (height, width))
+
+
+# ---------------------------------------------------------------- random moves
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomFlip:
+    """Mirror left and right: x becomes width - x.
+
+    Attributes:
+        prob: chance of a flip.
+    """
+
+    prob: float = 0.5
+
+    def __post_init__(self) -> None:
+        require_probability(self, name="prob", value=self.prob)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Flip image, boxes, masks and label map, or nothing."""
+        if rng.random() >= self.prob:
+            return sample
+        boxes = sample.boxes.copy()
+        boxes[:, 0::2] = sample.size[1] - sample.boxes[:, 2::-2]
+        return moved(
+            sample,
+            cv2.flip(sample.image, 1),
+            boxes=boxes,
+            masks=sample.masks.hflip() if sample.masks is not None else None,
+            label_map=cv2.flip(sample.label_map, 1) if sample.label_map is not None else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomExpand:
+    """Place the photo on a larger plain canvas, so that objects get smaller (SSD, arXiv:1512.02325).
+
+    A canvas four times as wide and high as a phone's photo takes 600 MB. Networks see a fraction of that, so
+    a photo is shrunk first when its canvas would exceed `max_pixels`.
+
+    Attributes:
+        prob: chance of expanding.
+        max_ratio: sides grow by a factor drawn from 1 to this.
+        fill: R, G, B of the canvas.
+        max_pixels: limit of the canvas's area; 2 ** 24 leaves 1200 pixels a side to the smallest crop of 0.3.
+    """
+
+    prob: float = 0.5
+    max_ratio: float = 4.0
+    fill: tuple[float, float, float] = (123.675, 116.28, 103.53)
+    max_pixels: int = 2**24
+
+    def __post_init__(self) -> None:
+        require_probability(self, name="prob", value=self.prob)
+        require(self.max_ratio >= 1, self, name="max_ratio", found=self.max_ratio, expected="at least 1")
+        require_colour(self, name="fill", value=self.fill)
+        require(self.max_pixels > 0, self, name="max_pixels", found=self.max_pixels, expected="above 0")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Expand a uint8 image with its boxes and masks, or nothing."""
+        if rng.random() >= self.prob:
+            return sample
+        ratio = rng.uniform(1.0, self.max_ratio)
+        sample = self._shrunk(sample, ratio)
+        height, width = sample.size
+        size = int(height * ratio), int(width * ratio)
+        y = int(rng.integers(0, size[0] - height + 1))
+        x = int(rng.integers(0, size[1] - width + 1))
+        canvas = np.empty((*size, 3), dtype=sample.image.dtype)
+        canvas[:] = np.round(self.fill).astype(sample.image.dtype)
+        canvas[y : y + height, x : x + width] = sample.image
+        label_map = sample.label_map
+        if label_map is not None:
+            label_map = np.full(size, _IGNORE_INDEX, dtype=label_map.dtype)
+            label_map[y : y + height, x : x + width] = sample.label_map
+        return moved(
+            sample,
+            canvas,
+            boxes=sample.boxes + np.array([x, y, x, y], dtype=np.float32),
+            masks=sample.masks.place(size=size, y=y, x=x) if sample.masks is not None else None,
+            label_map=label_map,
+        )
+
+    def _shrunk(self, sample: Sample, ratio: float) -> Sample:
+        height, width = sample.size
+        factor = (self.max_pixels / (height * width)) ** 0.5 / ratio
+        if factor >= 1:
+            return sample
+        size = max(1, int(height * factor)), max(1, int(width * factor))
+        return resize_sample(sample, size, interp=cv2.INTER_AREA)
