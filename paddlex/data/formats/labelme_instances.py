@@ -51,6 +51,9 @@ class LabelMeInstance:
 
     def area_and_box(self) -> tuple[float, list[float]]:
         """Pixels by LabelMe's raster rule, and their tight box [x, y, width, height]."""
+        if len(self.drawn) == 1:
+            x0, y0, x1, y1 = self.drawn.boxes()[0].tolist()
+            return float(self.drawn.area()[0]), [x0, y0, x1 - x0, y1 - y0]
         union = coco_mask.merge(self.drawn.to_rles())
         return float(coco_mask.area(union)), [float(side) for side in coco_mask.toBbox(union)]
 
@@ -117,13 +120,18 @@ def _part(shape: LabelMeShape, *, size: tuple[int, int], findings: Findings) -> 
             findings.warn(f"{fault}; left out", shape=shape.number)
             return None
         polygon, drawn = clip_polygon(whole, size=size), draw_polygon(whole, size=size)
-        is_empty = len(polygon) < 3 or not MaskCrops.from_polygons([[flatten(polygon)]], size=size).area()[0]
+        is_empty = not _covers_pixels(polygon, size)
         if not is_empty and not _is_near(whole, size):
             findings.warn("reaches outside the photo; cut at its border", shape=shape.number)
     if is_empty:
         findings.warn("covers no pixel of the photo; left out", shape=shape.number)
         return None
     return _Part(shape, polygon, drawn)
+
+
+def _covers_pixels(polygon: Polygon, size: tuple[int, int]) -> bool:
+    """Whether training would see anything of it; counted on the runs of the RLE, without a canvas."""
+    return len(polygon) >= 3 and bool(coco_mask.area(coco_mask.frPyObjects([flatten(polygon)], *size))[0])
 
 
 def _is_near(polygon: Polygon, size: tuple[int, int]) -> bool:
