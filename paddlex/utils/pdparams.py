@@ -102,7 +102,7 @@ class _ArrayType:
 
 def _new_array(*_: object) -> np.ndarray:
     # The true size comes with the data; a size claimed here could only exhaust the memory.
-    return np.ndarray((0,), np.int8)
+    return np.zeros(0, np.int8)
 
 
 def _encode(text: str, encoding: str = "utf-8") -> bytes:
@@ -121,8 +121,8 @@ def _scalar(dtype: np.dtype[Any], data: bytes) -> np.generic:
 def _from_buffer(
     buffer: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], order: Literal["C", "F"]
 ) -> np.ndarray:
-    array: np.ndarray = np.frombuffer(buffer, dtype)
-    return array.reshape(shape, order=order)
+    array: np.ndarray = np.frombuffer(buffer, dtype).reshape(shape, order=order)
+    return array
 
 
 def _plain_constructors() -> dict[tuple[str, str], Callable[..., Any]]:

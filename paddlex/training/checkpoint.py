@@ -1,0 +1,274 @@
+"""Checkpoints: what a run needs to go on as if it had never stopped, and the choice of the best model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import paddle
+
+from paddlex.training import distributed
+from paddlex.training.checkpoint_store import CheckpointStore, Writer
+from paddlex.training.hooks import Hook
+from paddlex.training.loop import Loop, Position, StepReport
+from paddlex.training.optim import load_optimizer_state, optimizer_state
+from paddlex.training.results import BEST, FINAL, Evaluated, train_results
+from paddlex.training.tensors import assign, snapshot
+from paddlex.utils.errors import WeightsError
+from paddlex.utils.files import atomic_path, write_json
+from paddlex.utils.logging import logger
+from paddlex.utils.pdparams import read_pdparams, read_pickle
+
+__all__ = ["LATEST", "Checkpoints"]
+
+LATEST = "latest"
+
+Evaluate = Callable[[], tuple[float, dict[str, float]]]
+
+
+class Checkpoints(Hook):
+    """Saves, evaluates, keeps the best, stops when nothing improves, and resumes.
+
+    A checkpoint `<name>/` holds `<name>.pdparams` (the averaged weights where there is an average),
+    `.pdema` (then the raw ones), `.pdopt`, `.pdstates` and `.info.json`. An evaluated epoch e, counted from
+    0, is saved as `e/`, the last one as `model_final/`, the best so far as `best_model/`; `latest/` is the
+    most recent of those that were not evaluated.
+
+    Args:
+        store: the folders.
+        evaluate: scores the network as it is; returns the score that the best is chosen by, and all metrics.
+        model_name: public name of the model.
+        eval_interval: epochs between evaluations.
+        save_interval: steps between checkpoints inside an epoch, or None.
+        patience: evaluations without a better score that end the run, or None.
+        keep: evaluated checkpoints to keep.
+        extra_files: what writes further files of a checkpoint, by file name.
+    """
+
+    def __init__(
+        self,
+        store: CheckpointStore,
+        *,
+        evaluate: Evaluate,
+        model_name: str,
+        eval_interval: int = 1,
+        save_interval: int | None = None,
+        patience: int | None = None,
+        keep: int = 5,
+        extra_files: Mapping[str, Writer] | None = None,
+    ) -> None:
+        self.history: list[Evaluated] = []
+        self.best: Evaluated | None = None
+        self.metrics: dict[str, float] = {}
+        self._store, self._evaluate, self._model_name = store, evaluate, model_name
+        self._eval_interval, self._save_interval = eval_interval, save_interval
+        self._patience, self._keep = patience, keep
+        self._extra_files = dict(extra_files or {})
+
+    # ------------------------------------------------------------------ moments
+
+    def before_training(self, loop: Loop) -> None:
+        """Put a resumed run in order: name its former end by number, make up for a missed evaluation."""
+        last = self.history[-1] if self.history else None
+        if last and last == self.best and (self._store.folder / last.name).is_dir():
+            # The run may have died after the score was recorded and before the best was copied.
+            self._store.copy(last.name, BEST)
+        if last and last.name == FINAL and last.epoch < loop.epochs:
+            self.history[-1] = self._rename(last, str(last.epoch - 1))
+        epoch = loop.position.epoch
+        resumed = epoch > 0 and loop.position.step_in_epoch == 0
+        if resumed and self._is_due(loop) and not (last and last.epoch == epoch):
+            self._save_and_evaluate(loop)
+
+    def after_step(self, loop: Loop, report: StepReport) -> None:
+        """Save inside an epoch when due, or when the run is to stop."""
+        due = self._save_interval is not None and loop.position.step % self._save_interval == 0
+        if loop.stop_requested or (due and loop.position.step_in_epoch < loop.steps_per_epoch):
+            self.save(loop, LATEST)
+
+    def after_epoch(self, loop: Loop) -> None:
+        """Save; evaluate when due."""
+        if self._is_due(loop):
+            self._save_and_evaluate(loop)
+        else:
+            self.save(loop, LATEST)
+
+    def after_training(self, loop: Loop) -> None:
+        """Say that the run is complete, unless it was interrupted."""
+        if distributed.is_main_rank() and self.history and self.history[-1].name == FINAL:
+            self._write_results(loop, done=True)
+
+    # ------------------------------------------------------------------ saving
+
+    def save(self, loop: Loop, name: str) -> None:
+        """Write checkpoint `name`; only the main rank does."""
+        if not distributed.is_main_rank():
+            return
+        self._store.write(name, self._writers(loop, name))
+        logger.info("checkpoint saved: %s after step %d", self._store.folder / name, loop.position.step)
+
+    def _writers(self, loop: Loop, name: str) -> dict[str, Writer]:
+        weights = dict(loop.network.state_dict())
+        raw = snapshot(weights)
+        contents: dict[str, Any] = {".pdparams": raw}
+        if loop.ema is not None:
+            contents = {".pdparams": loop.ema.averaged(), ".pdema": raw}
+        contents[".pdopt"] = {
+            "optimizer": optimizer_state(loop.optimizer, loop.parameters),
+            "ema": {} if loop.ema is None else loop.ema.state_beside_averages(),
+            "last_epoch": loop.position.epoch,
+        }
+        contents[".pdstates"] = self._states(loop, score=None)
+        writers: dict[str, Writer] = {
+            f"{name}{suffix}": partial(_save, content) for suffix, content in contents.items()
+        }
+        return {**writers, **self._extra_files}
+
+    def _states(self, loop: Loop, *, score: float | None) -> dict[str, Any]:
+        return {
+            "metric": score,
+            **dataclasses.asdict(loop.position),
+            "steps_per_epoch": loop.steps_per_epoch,
+            "seed": loop.seed,
+            "ema_step": loop.ema.step if loop.ema is not None else None,
+            "precision": loop.precision.state(),
+            "history": [dataclasses.asdict(item) for item in self.history],
+            "best": dataclasses.asdict(self.best) if self.best else None,
+        }
+
+    # ------------------------------------------------------------------ evaluating
+
+    def _is_due(self, loop: Loop) -> bool:
+        return loop.position.epoch % self._eval_interval == 0 or loop.position.epoch == loop.epochs
+
+    def _save_and_evaluate(self, loop: Loop) -> None:
+        """Save first, so that a failing evaluation costs no training; the score is added afterwards."""
+        epoch = loop.position.epoch
+        name = FINAL if epoch == loop.epochs else str(epoch - 1)
+        self.save(loop, name)
+        if not distributed.is_main_rank():
+            return
+        self._store.remove(LATEST)
+        score = self._score(loop)
+        entry = Evaluated(name=name, epoch=epoch, score=score)
+        self.history.append(entry)
+        improved = self.best is None or score >= self.best.score
+        if improved:
+            self.best = entry
+        self._record_score(loop, entry)
+        if improved:
+            self._store.copy(name, BEST)
+        logger.info("epoch %d: score %.4f, best %.4f", epoch, score, self.best.score if self.best else score)
+        if self._has_stalled() and epoch < loop.epochs:
+            logger.info("no better score in %d evaluations: stopping early", self._patience)
+            self.history[-1] = self._rename(entry, FINAL)
+            loop.stop_requested = True
+        for old in self.history[: -self._keep]:
+            self._store.remove(old.name)
+        self._write_results(loop, done=False)
+
+    def _score(self, loop: Loop) -> float:
+        loop.network.eval()
+        if loop.ema is None:
+            score, self.metrics = self._evaluate()
+        else:
+            with loop.ema.applied():
+                score, self.metrics = self._evaluate()
+        for hook in loop.hooks:
+            hook.after_evaluation(loop, self.metrics)
+        if not math.isfinite(score):
+            logger.warning("the evaluation gave no score (no annotated objects?); counted as 0")
+            return 0.0
+        return score
+
+    def _record_score(self, loop: Loop, entry: Evaluated) -> None:
+        stem = self._store.stem(entry.name)
+        _save(self._states(loop, score=entry.score), Path(f"{stem}.pdstates"))
+        write_json(f"{stem}.info.json", {"metric": entry.score, "epoch": entry.epoch})
+
+    def _has_stalled(self) -> bool:
+        if self._patience is None or self.best is None:
+            return False
+        return sum(item.epoch > self.best.epoch for item in self.history) >= self._patience
+
+    def _rename(self, entry: Evaluated, name: str) -> Evaluated:
+        if (self._store.folder / entry.name).is_dir():
+            self._store.copy(entry.name, name)
+            self._store.remove(entry.name)
+        return dataclasses.replace(entry, name=name)
+
+    def _write_results(self, loop: Loop, *, done: bool) -> None:
+        content = train_results(
+            model_name=self._model_name,
+            history=self.history,
+            best=self.best,
+            with_ema=loop.ema is not None,
+            done=done,
+        )
+        write_json(self._store.folder / "train_results.json", content)
+
+    # ------------------------------------------------------------------ resuming
+
+    def resume(self, loop: Loop, weight_path: Path) -> None:
+        """Put `loop` where the checkpoint of `weight_path` left it.
+
+        Args:
+            loop: a loop that has not run.
+            weight_path: its `.pdparams` file.
+
+        Raises:
+            WeightsError: if files are missing or belong to another network.
+        """
+        stem = weight_path.with_suffix("")
+        states = read_pickle(Path(f"{stem}.pdstates"))
+        if not isinstance(states, dict) or "step" not in states:
+            raise WeightsError(
+                f"{stem}.pdstates: not a checkpoint of this toolkit; to start from its weights only, give "
+                "them as Train.pretrain_weight_path"
+            )
+        averages = read_pdparams(weight_path)
+        raw = read_pdparams(Path(f"{stem}.pdema")) if Path(f"{stem}.pdema").is_file() else averages
+        weights = dict(loop.network.state_dict())
+        _require_same(weights, raw, path=weight_path)
+        assign(weights, raw)
+        rest = read_pickle(Path(f"{stem}.pdopt"))
+        load_optimizer_state(loop.optimizer, loop.parameters, rest["optimizer"])
+        if loop.ema is not None and states["ema_step"] is not None:
+            loop.ema.load_state({**averages, **rest["ema"]}, step=states["ema_step"])
+        loop.precision.load_state(states["precision"])
+        loop.position = _position(loop, states)
+        self.history = [Evaluated(**item) for item in states["history"]]
+        self.best = Evaluated(**states["best"]) if states["best"] else None
+
+
+def _position(loop: Loop, states: Mapping[str, Any]) -> Position:
+    if states["steps_per_epoch"] == loop.steps_per_epoch and states["seed"] == loop.seed:
+        return Position(**{key: states[key] for key in ("epoch", "step_in_epoch", "step")})
+    logger.warning(
+        "the photos, batch size, cards or seed are not those of the first run: going on from the beginning "
+        "of epoch %d, not to the last bit as it would have gone",
+        states["epoch"],
+    )
+    return Position(epoch=states["epoch"], step=states["epoch"] * loop.steps_per_epoch)
+
+
+def _require_same(weights: Mapping[str, paddle.Tensor], arrays: Mapping[str, Any], *, path: Path) -> None:
+    wrong = [
+        name
+        for name, value in weights.items()
+        if name not in arrays or tuple(arrays[name].shape) != tuple(value.shape)
+    ]
+    if wrong:
+        raise WeightsError(
+            f"{path}: {len(wrong)} of {len(weights)} weights are missing or of another shape "
+            f"({wrong[0]}, ...); resume with the model and classes of the first run"
+        )
+
+
+def _save(content: Any, path: Path) -> None:  # noqa: ANN401 (plain data and arrays)
+    with atomic_path(path) as temporary:
+        paddle.save(content, str(temporary))

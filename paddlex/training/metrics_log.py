@@ -1,0 +1,164 @@
+"""Numbers of a run for machines: JSON lines always, VisualDL and TensorBoard where they are installed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from paddlex.training.hooks import Hook, memory_megabytes
+from paddlex.training.loop import Loop, StepReport
+from paddlex.utils.files import write_text
+from paddlex.utils.logging import logger
+
+__all__ = ["METRICS_FILE", "MetricsLog", "logging_to", "read_curves"]
+
+METRICS_FILE = "metrics.jsonl"
+
+Points = list[tuple[float, float]]
+
+
+class _ScalarWriter(Protocol):
+    def add_scalar(self, tag: str, value: float, step: int, /) -> object: ...
+
+    def close(self) -> object: ...
+
+
+class MetricsLog(Hook):
+    """Appends one JSON line a step and one an evaluation to `metrics.jsonl`.
+
+    A step's line has `step`, `epoch`, every loss, `learning_rate`, `gradient_norm`, `images_per_second`,
+    `data_seconds` and `memory_mb`; an evaluation's has `step`, `epoch` and `evaluation` with its metrics.
+    Numbers are written with all their digits.
+
+    Args:
+        folder: the output folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: TextIO | None = None
+        self._writers: list[_ScalarWriter] = []
+
+    def before_training(self, loop: Loop) -> None:
+        """Open the files; lines of steps that a resumed run will take again are dropped."""
+        path = self._folder / METRICS_FILE
+        kept = [line for line, content in _lines(path) if content["step"] < loop.position.step]
+        write_text(path, "".join(f"{line}\n" for line in kept))
+        # Line buffered: what was logged survives a kill.
+        self._file = path.open("a", encoding="utf-8", buffering=1)
+        self._writers = _scalar_writers(self._folder)
+
+    def after_step(self, loop: Loop, report: StepReport) -> None:
+        """Write the step's line."""
+        content = {
+            **report.losses,
+            "learning_rate": report.learning_rate,
+            "gradient_norm": report.gradient_norm,
+            "images_per_second": report.images / report.seconds,
+            "data_seconds": report.data_seconds,
+            "memory_mb": memory_megabytes(),
+        }
+        self._write({"step": report.step, "epoch": report.epoch, **content})
+        self._scalars(content, step=report.step)
+
+    def after_evaluation(self, loop: Loop, metrics: Mapping[str, float]) -> None:
+        """Write the evaluation's line; its step is the last one trained."""
+        step, epoch = loop.position.step - 1, loop.position.epoch - 1
+        self._write({"step": step, "epoch": epoch, "evaluation": dict(metrics)})
+        self._scalars({f"evaluation/{name}": value for name, value in metrics.items()}, step=step)
+
+    def after_training(self, loop: Loop) -> None:
+        """Close the files."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; also to be called after an error."""
+        if self._file is not None:
+            self._file.close()
+        for writer in self._writers:
+            writer.close()
+        self._file, self._writers = None, []
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(_finite(content)) + "\n")
+
+    def _scalars(self, content: Mapping[str, float], *, step: int) -> None:
+        for writer in self._writers:
+            for name, value in content.items():
+                if math.isfinite(value):
+                    writer.add_scalar(name, value, step)
+
+
+def _finite(content: Any) -> Any:  # noqa: ANN401 (JSON)
+    if isinstance(content, Mapping):
+        return {name: _finite(value) for name, value in content.items()}
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Whole lines with their content; a last line that a kill cut short is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            content = json.loads(line)
+            if isinstance(content, dict) and "step" in content:
+                yield line, content
+
+
+def read_curves(folder: Path) -> tuple[dict[str, Points], dict[str, Points]]:
+    """Read `metrics.jsonl` for a chart.
+
+    Returns:
+        (points of each loss, points of each evaluation metric); a point is (step, value).
+    """
+    losses: dict[str, Points] = defaultdict(list)
+    scores: dict[str, Points] = defaultdict(list)
+    for _, content in _lines(folder / METRICS_FILE):
+        numbers = content.get("evaluation", content)
+        target = scores if "evaluation" in content else losses
+        for name, value in numbers.items():
+            is_loss = target is scores or name.startswith("loss")
+            if is_loss and isinstance(value, (int, float)):
+                target[name].append((content["step"], value))
+    return dict(losses), dict(scores)
+
+
+def _scalar_writers(folder: Path) -> list[_ScalarWriter]:
+    writers: list[_ScalarWriter] = []
+    try:
+        from visualdl import LogWriter
+
+        writers.append(LogWriter(file_name=str(folder / f"vdlrecords.{int(time.time())}.log")))
+    except ImportError:
+        logger.debug("VisualDL is not installed; no scalars for it")
+    try:
+        from tensorboardX import SummaryWriter
+
+        writers.append(SummaryWriter(logdir=str(folder / "tensorboard")))
+    except ImportError:
+        logger.debug("tensorboardX is not installed; no scalars for it")
+    return writers
+
+
+@contextlib.contextmanager
+def logging_to(path: Path, *, append: bool) -> Iterator[None]:
+    """Write everything that is logged inside a `with` block to a file as well, UTF-8."""
+    handler = logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8")
+    handler.setFormatter(
+        logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", datefmt="%m/%d %H:%M:%S")
+    )
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,71 @@
+"""What a user may choose about a training run, alike for both tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["AmpLevel", "LearningRateScaling", "TrainOptions"]
+
+AmpLevel = Literal["off", "O1", "O2"]
+LearningRateScaling = Literal["linear", "sqrt", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Choices of one training run; None always means "as the recipe says".
+
+    Attributes:
+        num_classes: object classes the user expects; the data must agree. None takes what the data has.
+        epochs: passes over the training photos.
+        batch_size: photos per card and batch.
+        learning_rate: taken literally; None scales the recipe's rate to the photos per step.
+        lr_scaling: how the recipe's rate follows the photos per step.
+        warmup_steps: steps of linear warm-up, at most a quarter of the run.
+        pretrain_weights: None or `coco` (the published network), `imagenet` (its backbone), `none`, a path or
+            a URL. With None a failed download is only warned of; what is named must be had.
+        resume_path: a `.pdparams` of a checkpoint, or `auto`: the newest one in the output folder, if any.
+        log_interval: steps between log lines.
+        eval_interval: epochs between evaluations.
+        save_interval: steps between checkpoints inside an epoch; None saves at the ends of epochs only.
+        device: `cpu`, `gpu:0`, ...; None takes a GPU if there is one.
+        seed: of everything random.
+        num_workers: processes that prepare photos; 0 prepares them in this one.
+        input_size: side of the square network input, a multiple of 32; None as the recipe says.
+        multi_scale: draw the size of each batch around `input_size`.
+        augment: colour, expand, crop, flip.
+        amp: mixed precision.
+        accumulate_steps: batches per optimiser step.
+        clip_norm: global norm of the gradient is clipped to it; None never clips.
+        ema: average the weights.
+        patience: evaluations without a better score after which training stops; None never stops.
+        freeze: patterns of parameter names that stay as they are, e.g. `backbone` or `backbone.*.bn`.
+        keep_checkpoints: numbered checkpoints that are kept, beside the best.
+        allow_empty: photos without objects take part.
+    """
+
+    epochs: int
+    batch_size: int
+    num_classes: int | None = None
+    learning_rate: float | None = None
+    lr_scaling: LearningRateScaling = "linear"
+    warmup_steps: int | None = None
+    pretrain_weights: str | None = None
+    resume_path: str | None = None
+    log_interval: int = 10
+    eval_interval: int = 1
+    save_interval: int | None = None
+    device: str | None = None
+    seed: int = 0
+    num_workers: int = 4
+    input_size: int | None = None
+    multi_scale: bool = True
+    augment: bool = True
+    amp: AmpLevel = "off"
+    accumulate_steps: int = 1
+    clip_norm: float | Literal["recipe"] | None = "recipe"
+    ema: bool | None = None
+    patience: int | None = None
+    freeze: tuple[str, ...] = ()
+    keep_checkpoints: int = 5
+    allow_empty: bool = True

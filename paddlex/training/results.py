@@ -1,0 +1,73 @@
+"""`train_results.json` in the form of the original toolkit: the newest five checkpoints and the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["BEST", "FINAL", "Evaluated", "train_results"]
+
+BEST, FINAL = "best_model", "model_final"
+
+_LISTED = 5
+_INFERENCE_FILES = {
+    "inference_config": "inference.yml",
+    "pdmodel": "inference.pdmodel",
+    "pdiparams": "inference.pdiparams",
+    "pdiparams.info": "inference.pdiparams.info",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """An evaluated checkpoint.
+
+    Attributes:
+        name: of its folder.
+        epoch: epochs finished when it was saved.
+        score: what the best model is chosen by, 0 to 1.
+    """
+
+    name: str
+    epoch: int
+    score: float
+
+
+def train_results(
+    *, model_name: str, history: Sequence[Evaluated], best: Evaluated | None, with_ema: bool, done: bool
+) -> dict[str, Any]:
+    """Content of the file after an evaluation.
+
+    Args:
+        model_name: public name of the model.
+        history: all evaluated checkpoints, oldest first.
+        best: the one copied to `best_model`.
+        with_ema: whether `.pdema` files exist.
+        done: whether training is complete.
+    """
+    newest: list[dict[str, Any]] = [
+        _entry(item.name, item.score, with_ema) for item in reversed(history[-_LISTED:])
+    ]
+    newest += [{}] * (_LISTED - len(newest))
+    models = {f"last_{i}": entry for i, entry in enumerate(newest, start=1)}
+    models["best"] = _entry(BEST, best.score, with_ema) if best else {}
+    return {
+        "model_name": model_name,
+        "label_dict": "",
+        "visualdl_log": "",
+        "train_log": "train.log",
+        "config": "config.yaml",
+        "models": models,
+        "done_flag": done,
+    }
+
+
+def _entry(name: str, score: float, with_ema: bool) -> dict[str, Any]:
+    suffixes = ["pdparams", "pdopt", "pdstates", *(["pdema"] if with_ema else [])]
+    return {
+        "score": score,
+        **{suffix: f"{name}/{name}.{suffix}" for suffix in suffixes},
+        # Listed from the beginning; an export of the best and the last model fills them at the end.
+        **{key: f"{name}/inference/{file}" for key, file in _INFERENCE_FILES.items()},
+    }
