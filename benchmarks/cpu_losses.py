@@ -103,7 +103,9 @@ def layer_losses(
     return [(weight * bce).sum(), *sums]
 
 
-def instance_losses(logits: Tensor, gt_mask: Tensor, candidates: Tensor, fresh: Tensor) -> tuple[Tensor, Tensor]:
+def instance_losses(
+    logits: Tensor, gt_mask: Tensor, candidates: Tensor, fresh: Tensor
+) -> tuple[Tensor, Tensor]:
     """Return cross-entropy and dice of one instance on its uncertain and random points."""
     maps, gt_maps = logits.unsqueeze([0, 1]), gt_mask.unsqueeze([0, 1])
     with paddle.no_grad():
@@ -186,7 +188,9 @@ def make_predictions(
     )
 
 
-def measure(step: Callable[[], Tensor], leaves: list[Tensor], *, repeats: int) -> tuple[float, float, list[np.ndarray]]:
+def measure(
+    step: Callable[[], Tensor], leaves: list[Tensor], *, repeats: int
+) -> tuple[float, float, list[np.ndarray]]:
     """Return the best time of forward and backward, the loss, and the gradients."""
     best = float("inf")
     for _ in range(repeats):
@@ -201,7 +205,9 @@ def measure(step: Callable[[], Tensor], leaves: list[Tensor], *, repeats: int) -
 
 def main() -> None:
     """Build one batch, time both formulations and compare their results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--objects", type=int, default=12, help="objects per image")
@@ -214,7 +220,9 @@ def main() -> None:
 
     rng = np.random.default_rng(0)
     side, draws = options.image_size // 4, RepeatingDraws()
-    coarse = paddle.to_tensor(rng.normal(0, 1, (options.batch, options.prototypes, 10, 10)).astype(np.float32))
+    coarse = paddle.to_tensor(
+        rng.normal(0, 1, (options.batch, options.prototypes, 10, 10)).astype(np.float32)
+    )
     prototypes = F.interpolate(coarse, size=[side, side], mode="bilinear").detach()
     prototypes.stop_gradient = False
     targets = make_targets(
@@ -236,10 +244,13 @@ def main() -> None:
         lambda: textbook_loss(pred, targets, denoising_pred, meta, draws), leaves, repeats=options.repeats
     )
     difference = max(
-        float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(gradients, expected_gradients, strict=True)
+        float(np.abs(a - b).max() / np.abs(b).max())
+        for a, b in zip(gradients, expected_gradients, strict=True)
     )
     print(f"textbook    {textbook * 1e3:8.0f} ms   loss {expected:.4f}")
-    print(f"ours        {ours * 1e3:8.0f} ms   loss {loss:.4f}   largest gradient difference {difference:.1e}")
+    print(
+        f"ours        {ours * 1e3:8.0f} ms   loss {loss:.4f}   largest gradient difference {difference:.1e}"
+    )
     print(f"ratio       {textbook / ours:8.1f} x")
 
 

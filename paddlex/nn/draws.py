@@ -31,7 +31,7 @@ class UniformDraws:
         if paddle.get_device() != "cpu":
             return paddle.rand(list(shape), dtype="float32")
         if self._generator is None:
-            self._generator = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1])))
+            self._generator = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
         return paddle.to_tensor(self._generator.random(tuple(shape), dtype=np.float32))
 
     def integers(self, high: int, count: int) -> Tensor:

@@ -59,9 +59,8 @@ class PointMaskLoss:
         candidates = draws.uniform([num_pairs, 1, counts.candidates, 2]).squeeze(1)
         random_points = draws.uniform([num_pairs, counts.random, 2])
         points = paddle.concat([candidates, random_points], axis=1)
-        if pair_logits.place.is_cpu_place():
-            return point_mask_losses_cpu(pair_logits, masks, indices, points, counts.uncertain, counts.random)
-        return point_mask_losses(
+        compute = point_mask_losses_cpu if pair_logits.place.is_cpu_place() else point_mask_losses
+        return compute(
             pair_logits,
             masks,
             indices=indices,

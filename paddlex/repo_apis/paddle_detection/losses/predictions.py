@@ -44,8 +44,8 @@ class QueryPredictions:
         )
         if not fits:
             raise ShapeError(
-                "query predictions: expected logits (L, B, Q, C), boxes (L, B, Q, 4), mask_embeds (L, B, Q, P) "
-                f"and prototypes (B, P, h, w), got {self.logits.shape}, {self.boxes.shape}, "
+                "query predictions: expected logits (L, B, Q, C), boxes (L, B, Q, 4), mask_embeds "
+                f"(L, B, Q, P) and prototypes (B, P, h, w), got {self.logits.shape}, {self.boxes.shape}, "
                 f"{self.mask_embeds.shape} and {self.prototypes.shape}"
             )
 

@@ -23,6 +23,7 @@ from paddlex.utils.errors import TrainingDivergedError
 __all__ = ["HungarianMatcher", "MatchingWeights"]
 
 _LOG_EPSILON = 1e-8
+_QUERIES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +66,8 @@ class HungarianMatcher:
         for image, cost in enumerate(costs):
             if not np.isfinite(cost).all():
                 raise TrainingDivergedError(
-                    "the matching cost is not finite: the predictions are NaN or infinite; lower the learning "
-                    "rate or train without mixed precision"
+                    "the matching cost is not finite: the predictions are NaN or infinite; lower the "
+                    "learning rate or train without mixed precision"
                 )
             for layer in range(num_layers):
                 query, target = linear_sum_assignment(cost[layer])
@@ -125,8 +126,8 @@ class HungarianMatcher:
         """
         # BCE(z, t) = softplus(z) - z t, and the sum of z t over the points is bilinear in embeds and targets.
         overlap = embeds @ (prototypes @ targets.T)
-        layers = [_mask_statistics(layer @ prototypes, targets) for layer in embeds]
-        softplus_sum, area, intersection = (paddle.stack(part) for part in zip(*layers, strict=True))
+        statistics = _mask_statistics_cpu if embeds.place.is_cpu_place() else _mask_statistics
+        softplus_sum, area, intersection = statistics(embeds, prototypes, targets)
         bce = (softplus_sum - overlap) / self.num_points
         dice = 1 - (2 * intersection + 1) / (area + targets.sum(-1) + 1)
         return self.weights.mask * bce + self.weights.dice * dice
@@ -148,8 +149,37 @@ def _sample_image(prototypes: Tensor, masks: Tensor, points: Tensor) -> tuple[Te
     return paddle.to_tensor(sampled).T, paddle.to_tensor(targets)
 
 
-def _mask_statistics(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sums over the points: softplus (Q, 1), probability (Q, 1), probability times target (Q, n)."""
-    probability = F.sigmoid(logits)
-    softplus = F.relu(logits) + paddle.log1p(paddle.exp(-logits.abs()))
-    return softplus.sum(-1, keepdim=True), probability.sum(-1, keepdim=True), probability @ targets.T
+def _mask_statistics(embeds: Tensor, prototypes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return sums over the points of softplus and sigmoid, (L, Q, 1) each, and sigmoid times target (L, Q, n)."""
+    parts = []
+    for layer in embeds:  # one layer's sampled masks at a time bound the memory
+        logits = layer @ prototypes
+        probability = F.sigmoid(logits)
+        sums = F.softplus(logits).sum(-1, keepdim=True), probability.sum(-1, keepdim=True)
+        parts.append((*sums, probability @ targets.T))
+    softplus_sum, area, intersection = (paddle.stack(part) for part in zip(*parts, strict=True))
+    return softplus_sum, area, intersection
+
+
+def _mask_statistics_cpu(
+    embeds: Tensor, prototypes: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute what `_mask_statistics` does, a few queries at a time so that their masks stay in the cache."""
+    rows = -embeds.reshape([-1, embeds.shape[-1]]).numpy()
+    columns, labels = prototypes.numpy(), targets.numpy().T
+    labels = np.concatenate([labels, np.ones_like(labels[:, :1])], axis=1)
+    softplus_sum = np.empty((len(rows), 1), np.float32)
+    products = np.empty((len(rows), labels.shape[1]), np.float32)
+    for start in range(0, len(rows), _QUERIES_AT_ONCE):
+        part = slice(start, start + _QUERIES_AT_ONCE)
+        negated = rows[part] @ columns
+        np.minimum(negated, 80, out=negated)  # keeps exp finite; softplus is 0 there
+        odds = np.exp(negated)
+        odds += 1
+        # softplus(z) = z + log(1 + exp(-z))
+        softplus_sum[part, 0] = np.log(odds).sum(1) - negated.sum(1)
+        products[part] = np.reciprocal(odds, out=odds) @ labels
+    sums = (softplus_sum, products[:, -1:], products[:, :-1])
+    lead = embeds.shape[:2]
+    softplus, area, intersection = (paddle.to_tensor(part).reshape([*lead, -1]) for part in sums)
+    return softplus, area, intersection
