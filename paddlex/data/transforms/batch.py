@@ -75,14 +75,18 @@ class PadBatch:
         return [pad_bottom_right(sample, (height, width)) for sample in samples]
 
 
-def collate(samples: Sequence[Sample]) -> Batch:
+def collate(samples: Sequence[Sample], *, dense_masks: bool = True) -> Batch:
     """Join samples of one size, images (3, H, W) float32, into what a network takes.
+
+    Args:
+        samples: at least one.
+        dense_masks: False leaves `gt_masks` as `MaskCrops`.
 
     Returns:
         `image` (B, 3, H, W) float32; `im_shape` (B, 2) float32 [height, width] without padding;
-        `scale_factor` (B, 2) float32 [vertical, horizontal]; `image_id` list of int. With masks also, one array
-        a photo: `gt_boxes` (n, 4) float32 xyxy in pixels of the image, `gt_class_ids` (n,) int64, `gt_masks`
-        (n, H, W) uint8; n may be 0. With label maps also `label_map` (B, H, W).
+        `scale_factor` (B, 2) float32 [vertical, horizontal]; `image_id` list of int. With masks also, one
+        entry a photo: `gt_boxes` (n, 4) float32 xyxy in pixels of the image, `gt_class_ids` (n,) int64,
+        `gt_masks` (n, H, W) uint8; n may be 0. With label maps also `label_map` (B, H, W).
 
     Raises:
         ShapeError: if sizes differ.
@@ -96,16 +100,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
         "scale_factor": np.array([sample.scale_factor for sample in samples], dtype=np.float32),
         "image_id": [sample.image_id for sample in samples],
     }
-    if all(sample.masks is not None for sample in samples):
+    masks = [sample.masks for sample in samples if sample.masks is not None]
+    if len(masks) == len(samples):
         batch["gt_boxes"] = [sample.boxes for sample in samples]
         batch["gt_class_ids"] = [sample.class_ids for sample in samples]
-        batch["gt_masks"] = [
-            sample.masks.to_dense().view(np.uint8) for sample in samples if sample.masks is not None
-        ]
-    if all(sample.label_map is not None for sample in samples):
-        batch["label_map"] = np.stack(
-            [sample.label_map for sample in samples if sample.label_map is not None]
-        )
+        batch["gt_masks"] = [crops.to_dense().view(np.uint8) for crops in masks] if dense_masks else masks
+    label_maps = [sample.label_map for sample in samples if sample.label_map is not None]
+    if len(label_maps) == len(samples):
+        batch["label_map"] = np.stack(label_maps)
     return batch
 
 
