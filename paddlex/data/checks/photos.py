@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from paddlex.data.checks.problems import Problem
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
     from paddlex.utils.images import ImageHeader
 
 __all__ = ["PhotoScan", "check_copies", "check_photos", "photo_paths", "scan_photos"]
-
-# As many names as this are compared to guess what a missing photo was meant to be.
-_MAX_NAMES_COMPARED = 5000
 
 
 @dataclass(frozen=True)
@@ -183,16 +179,13 @@ class _Names:
     def suggest(self, path: str) -> str:
         """A remedy."""
         if self._names is None:
-            names = (file.relative_to(self._images_dir).as_posix() for file in self._images_dir.rglob("*.*"))
-            self._names = {name.casefold(): name for name in names}
-        wanted = path.removeprefix("images/").casefold()
-        exact = self._names.get(wanted)
-        if exact is not None:
-            return f"its name is spelt {exact}: letters' case counts"
-        if len(self._names) <= _MAX_NAMES_COMPARED:
-            close = difflib.get_close_matches(wanted, self._names, n=1, cutoff=0.8)
-            if close:
-                return f"put it there, or correct the name (there is {self._names[close[0]]})"
+            files = sorted(file.relative_to(self._images_dir) for file in self._images_dir.rglob("*.*"))
+            by_stem = {file.with_suffix("").as_posix().casefold(): file.as_posix() for file in files}
+            self._names = {**by_stem, **{file.as_posix().casefold(): file.as_posix() for file in files}}
+        wanted = PurePosixPath(path.removeprefix("images/").casefold())
+        for key in (wanted, wanted.with_suffix("")):
+            if key.as_posix() in self._names:
+                return f"correct its name if {self._names[key.as_posix()]} is meant"
         return "put it there, or remove its entry and its annotations"
 
 

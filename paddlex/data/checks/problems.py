@@ -36,7 +36,8 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.file}, {self.where}" if self.where else self.file
         expected = f"; expected {self.expected}" if self.expected else ""
-        return f"{place}: {self.found}{expected}; {self.remedy}"
+        # Names of files and classes may hold line breaks.
+        return " ".join(f"{place}: {self.found}{expected}; {self.remedy}".split())
 
     def to_json(self) -> dict[str, str]:
         """The attributes and the whole line as `message`."""

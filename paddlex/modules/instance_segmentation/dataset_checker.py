@@ -169,7 +169,8 @@ def _draw(photo: Path, annotations: Sequence[CocoAnnotation], coco: CocoFile) ->
 
     image = read_image(photo)
     size = (image.shape[0], image.shape[1])
-    places = {category.id: (place, category.name) for place, category in enumerate(coco.categories)}
+    names = [" ".join(category.name.split()) for category in coco.categories]
+    places = {category.id: place for place, category in enumerate(coco.categories)}
     drawn = [item for item in annotations if item.segmentation is not None]
     singles = [
         segmentation_mask(item.segmentation, size=size) for item in drawn if item.segmentation is not None
@@ -182,8 +183,8 @@ def _draw(photo: Path, annotations: Sequence[CocoAnnotation], coco: CocoFile) ->
     return draw_instances(
         image,
         boxes=masks.boxes(),
-        labels=[places[item.category_id][1] + (" (crowd)" if item.is_crowd else "") for item in drawn],
-        class_ids=[places[item.category_id][0] for item in drawn],
+        labels=[names[places[item.category_id]] + (" (crowd)" if item.is_crowd else "") for item in drawn],
+        class_ids=[places[item.category_id] for item in drawn],
         masks=masks,
     )
 
