@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import posixpath
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from paddlex.data.formats.names import is_file, is_utf8
 from paddlex.utils.errors import FileFormatError
 from paddlex.utils.files import read_text
 
@@ -49,18 +50,17 @@ def read_annotation_lists(root: Path, *, seed: int, val_percent: float) -> Annot
         seed: of the shuffle.
         val_percent: share of the val side, between 0 and 100.
     """
-    errors: list[str] = []
-    warnings: list[str] = []
     has_train, has_val = (root / TRAIN_LIST).is_file(), (root / VAL_LIST).is_file()
     if has_val and not has_train:
         return AnnotationLists(
             (), (), errors=[f"{TRAIN_LIST} is missing beside {VAL_LIST}; write it or remove both"]
         )
+    errors: list[str] = []
+    warnings: list[str] = []
     if has_train:
         train = _read_list(root, TRAIN_LIST, errors=errors, warnings=warnings)
     else:
-        found = sorted(path.relative_to(root).as_posix() for path in (root / "annotations").rglob("*.json"))
-        train = [path for path in found if path.split("/")[-1] not in _OUTPUTS]
+        train = _find_annotations(root, errors=errors)
     if not train and not errors:
         where = (
             f"{TRAIN_LIST} names no file"
@@ -81,6 +81,13 @@ def read_annotation_lists(root: Path, *, seed: int, val_percent: float) -> Annot
         )
     train, val = _split(train, seed=seed, val_percent=val_percent)
     return AnnotationLists(tuple(train), tuple(val), is_split=True, errors=errors, warnings=warnings)
+
+
+def _find_annotations(root: Path, *, errors: list[str]) -> list[str]:
+    found = sorted(path.relative_to(root).as_posix() for path in (root / "annotations").rglob("*.json"))
+    found = [path for path in found if path.split("/")[-1] not in _OUTPUTS]
+    errors += [f"the file name {path!r} is not UTF-8; rename it" for path in found if not is_utf8(path)]
+    return [path for path in found if is_utf8(path)]
 
 
 def _split(paths: Sequence[str], *, seed: int, val_percent: float) -> tuple[list[str], list[str]]:
@@ -118,17 +125,10 @@ def _listed_file(root: Path, line: str) -> str | None:
     A path that was written elsewhere (absolute, of Windows, from a folder above) is found by its last parts.
     """
     for text in dict.fromkeys((line.strip(), line.split()[-1])):
-        path = os.path.normpath(text.strip("\"'").replace("\\", "/"))
+        path = posixpath.normpath(text.strip("\"'").replace("\\", "/"))
         parts = [part for part in path.split("/") if part not in ("", "..")]
         for start in range(len(parts)):
             tail = "/".join(parts[start:])
-            if tail.lower().endswith(".json") and _is_file(root / tail):
+            if tail.lower().endswith(".json") and is_file(root / tail):
                 return tail
     return None
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long, a null character
-        return False

@@ -7,13 +7,13 @@ import binascii
 import filecmp
 import itertools
 import os
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from paddlex.data.formats.findings import Findings
 from paddlex.data.formats.labelme import LabelMeFile
+from paddlex.data.formats.names import is_file, is_utf8, name_key
 from paddlex.data.formats.staging import StagedFiles
 from paddlex.utils.errors import ImageReadError
 from paddlex.utils.images import ImageHeader, image_header
@@ -85,13 +85,13 @@ class PhotoFolder:
     def _on_disk(self, file: LabelMeFile, wanted: Sequence[str]) -> Path | None:
         pointed = Path(os.path.normpath(file.path.parent / "/".join(wanted)))
         # An annotation file must not make us read or copy what lies outside the data set.
-        if pointed.is_relative_to(self._root) and _is_file(pointed):
+        if pointed.is_relative_to(self._root) and is_file(pointed):
             return pointed
         name = wanted[-1]
-        found = self._names.get(_key(name), [])
+        found = self._names.get(name_key(name), [])
         if found:
             return self._images / self._best(found, wanted, file)
-        return next((path for path in (file.path.parent / name, self._root / name) if _is_file(path)), None)
+        return next((path for path in (file.path.parent / name, self._root / name) if is_file(path)), None)
 
     def _best(self, found: Sequence[str], wanted: Sequence[str], file: LabelMeFile) -> str:
         """Of photos of one name, that whose folders agree best with imagePath or with the JSON's folder."""
@@ -107,6 +107,8 @@ class PhotoFolder:
     def _photo(self, path: Path, header: ImageHeader) -> Photo:
         in_place = path.is_relative_to(self._images)
         name = path.relative_to(self._images).as_posix() if in_place else path.name
+        if not is_utf8(name):
+            raise _PhotoError(f"the photo's name {name!r} is not UTF-8; rename it, here and in imagePath")
         return Photo(path=path, name=name, in_place=in_place, header=header)
 
     def _embedded(self, file: LabelMeFile, wanted: Sequence[str]) -> Photo:
@@ -119,7 +121,9 @@ class PhotoFolder:
             raise _PhotoError(f"the photo in imageData: {str(error).removeprefix('image: ')}") from None
         path = self._staged.new_path()
         path.write_bytes(content)
-        name = wanted[-1] if wanted and wanted[-1] != ".." else f"{file.path.stem}.{header.format.lower()}"
+        name = "".join(letter for letter in wanted[-1] if letter.isprintable()) if wanted else ""
+        if name in ("", ".."):
+            name = f"{file.path.stem}.{header.format.lower()}"
         return Photo(path=path, name=name, in_place=False, header=header)
 
     # ---------------------------------------------------------------- placing
@@ -129,7 +133,9 @@ class PhotoFolder:
 
         A photo never takes the name of another one: equal content shares a name, other content gets a number.
         """
-        taken = {_key(name): (name, self._images / name) for names in self._names.values() for name in names}
+        taken = {
+            name_key(name): (name, self._images / name) for names in self._names.values() for name in names
+        }
         return [photo.name if photo.in_place else self._place(photo, taken) for photo in photos]
 
     def _place(self, photo: Photo, taken: dict[str, tuple[str, Path]]) -> str:
@@ -137,9 +143,9 @@ class PhotoFolder:
         pure = PurePosixPath(photo.name)
         for number in itertools.count():
             name = f"{pure.stem}_{number}{pure.suffix}" if number else photo.name
-            holder = taken.get(_key(name))
+            holder = taken.get(name_key(name))
             if holder is None:
-                taken[_key(name)] = name, self._staged.add(photo.path, self._images / name)
+                taken[name_key(name)] = name, self._staged.add(photo.path, self._images / name)
                 self.added = (*self.added, name)
                 return name
             if filecmp.cmp(photo.path, holder[1], shallow=False):
@@ -157,27 +163,15 @@ def _names_below(folder: Path) -> dict[str, list[str]]:
     for parent, _, files in os.walk(folder):
         for name in files:
             relative = (Path(parent) / name).relative_to(folder).as_posix()
-            names.setdefault(_key(name), []).append(relative)
+            names.setdefault(name_key(name), []).append(relative)
     return {key: sorted(paths) for key, paths in names.items()}
-
-
-def _key(name: str) -> str:
-    """Names that differ in case or in Unicode form (macOS archives decompose accents) are one name."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _common_tail(name: str, wanted: Sequence[str]) -> int:
     """How many last path components agree."""
     count = 0
     for part, other in zip(reversed(name.split("/")), reversed(wanted), strict=False):
-        if _key(part) != _key(other):
+        if name_key(part) != name_key(other):
             break
         count += 1
     return count
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long, a null character
-        return False

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from paddlex.data.formats.contours import Polygon
+from paddlex.data.formats.names import is_utf8
 from paddlex.structures.masks import MaskCrops
 from paddlex.utils.images import MAX_IMAGE_PIXELS
 
@@ -117,6 +118,8 @@ def parse_shape(entry: Any, *, number: int) -> LabelMeShape:  # noqa: ANN401 (an
 def _label(label: Any) -> str:  # noqa: ANN401
     if isinstance(label, (int, float)) and not isinstance(label, bool):
         return str(int(label)) if float(label).is_integer() else str(label)
+    if isinstance(label, str) and not is_utf8(label):
+        raise LabelMeShapeError(f"the label {label!r} has broken characters; name the shape in LabelMe")
     if isinstance(label, str) and label.strip():
         # " date " and "date" look equal in LabelMe's list and are meant as one class.
         return label.strip()

@@ -138,11 +138,7 @@ def _convert(
     val = _coco(
         lists.val, records=records, names=names, category_ids=category_ids, after=len(train["images"])
     )
-    staged.add_json(train, root / "annotations" / "instance_train.json")
-    staged.add_json(val, root / "annotations" / "instance_val.json")
-    if lists.is_split:
-        staged.add_text("".join(f"{path}\n" for path in lists.train), root / TRAIN_LIST)
-        staged.add_text("".join(f"{path}\n" for path in lists.val), root / VAL_LIST)
+    _stage(root, staged, lists=lists, train=train, val=val)
     staged.commit()
 
     warnings = [*lists.warnings, *_shared_photos(lists, names)]
@@ -199,6 +195,16 @@ def _require_sound(root: Path, lists: AnnotationLists, records: Sequence[_Record
         raise ConvertFailedError(
             f"{root}: not converted from LabelMe, nothing was changed; {count}:", problems
         )
+
+
+def _stage(
+    root: Path, staged: StagedFiles, *, lists: AnnotationLists, train: dict[str, Any], val: dict[str, Any]
+) -> None:
+    staged.add_json(train, root / "annotations" / "instance_train.json")
+    staged.add_json(val, root / "annotations" / "instance_val.json")
+    if lists.is_split:
+        staged.add_text("".join(f"{path}\n" for path in lists.train), root / TRAIN_LIST)
+        staged.add_text("".join(f"{path}\n" for path in lists.val), root / VAL_LIST)
 
 
 def _coco(

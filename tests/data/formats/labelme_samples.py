@@ -50,7 +50,7 @@ def write_labelme_json(path, shapes, *, image_path=None, size=SIZE, encoding="ut
         "imageWidth": size[1],
         **fields,
     }
-    path.write_text(json.dumps(content, ensure_ascii=False), encoding=encoding)
+    path.write_text(json.dumps(content, ensure_ascii=encoding == "ascii"), encoding=encoding)
     return path
 
 

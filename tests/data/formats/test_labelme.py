@@ -59,6 +59,7 @@ PNG_3X2 = encode_mask(np.ones((2, 3), dtype=bool))
         (shape(""), "label is empty or null"),
         (shape("  "), "label is empty or null"),
         (shape(None), "label is empty or null"),
+        (shape("cat\ud800"), "broken characters"),
         (shape(True), "label is bool"),
         (shape(["cat"]), "label is list"),
         (shape(points=[[math.nan, 1], [2, 3], [4, 5]]), "NaN or infinite"),
@@ -81,7 +82,7 @@ PNG_3X2 = encode_mask(np.ones((2, 3), dtype=bool))
     ],
 )
 def test_a_faulty_shape_is_named_and_the_others_are_read(tmp_path, entry, reason):
-    path = write_labelme_json(tmp_path / "a.json", [shape(), entry])
+    path = write_labelme_json(tmp_path / "a.json", [shape(), entry], encoding="ascii")
     findings = Findings("a.json")
     assert len(read_labelme(path, findings=findings).shapes) == 1
     (line,) = findings.errors

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import random
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -313,6 +315,30 @@ def test_a_photo_in_the_file_is_written_out(tmp_path):
     after = listing(root)
     assert convert_labelme_to_coco(root).added_photos == ()
     assert listing(root) == after, "a second run finds the photo and changes nothing"
+
+
+@pytest.mark.parametrize("image_path", ["", "..", "../", "a\0.jpg", "a\ud800.jpg"])
+def test_a_photo_in_the_file_always_gets_a_possible_name(tmp_path, image_path):
+    data = base64.b64encode(write_photo(tmp_path / "photo.jpg").read_bytes()).decode()
+    root = one_file(tmp_path / "data", image_path=image_path, imageData=data, encoding="ascii")
+    (name,) = convert_labelme_to_coco(root).added_photos
+    assert name in ("a.jpg", "a.jpeg")
+    assert (root / "images" / name).is_file()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux stores file names that are no text")
+@pytest.mark.parametrize("what", ["annotation", "photo"])
+def test_names_from_archives_of_another_encoding_are_told(tmp_path, what):
+    broken = os.fsdecode("照片".encode("gbk"))
+    root = make_dataset(tmp_path, {"a": [shape()], "b": [shape()]})
+    if what == "annotation":
+        write_labelme_json(root / "annotations" / f"{broken}.json", [shape()], image_path="../images/a.jpg")
+    else:
+        write_photo(root / "images" / f"{broken}.jpg")
+        write_labelme_json(root / "annotations" / "b.json", [], image_path=f"{broken}.jpg", encoding="ascii")
+    (problem,) = problems_of(root)
+    assert "is not UTF-8; rename it" in problem
+    problem.encode("utf-8")  # the line itself can be written
 
 
 @pytest.mark.parametrize(
