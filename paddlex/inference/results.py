@@ -14,7 +14,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,10 +39,6 @@ _KEYS = ("input_path", "page_index", "input_img", "boxes", "masks")
 _DRAWABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
-def _stem_of_an_array() -> str:
-    return f"{int(time.time())}_{random.randrange(10_000):04d}"
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class InstanceSegResult(InstanceResult):
     """Instances of one photo with their dict keys, drawing and files.
@@ -50,9 +46,24 @@ class InstanceSegResult(InstanceResult):
     As a dict it has the keys `input_path`, `page_index`, `input_img` (BGR), `boxes` (a list of
     `{"cls_id", "label", "score", "coordinate"}`) and `masks` (int32 arrays cut at the rounded boxes), made
     on demand. The attributes (`boxes`, `scores`, `masks`, ...) are the compact arrays themselves.
+
+    Attributes:
+        stem: name of saved files without `_res` and suffix.
     """
 
-    _anonymous_stem: str = field(default_factory=_stem_of_an_array, repr=False)
+    stem: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.stem:
+            object.__setattr__(self, "stem", self._default_stem())
+
+    def _default_stem(self) -> str:
+        if self.input_path is None:
+            return f"{int(time.time())}_{random.randrange(10_000):04d}"
+        stem = Path(self.input_path).stem
+        number = self.page_index if self.page_index is not None else self.frame_index
+        return stem if number is None else f"{stem}_{number}"
 
     # ---------------------------------------------------------------- as a dict
 
@@ -151,13 +162,6 @@ class InstanceSegResult(InstanceResult):
         )
 
     # ---------------------------------------------------------------- as files
-
-    @property
-    def stem(self) -> str:
-        """The name of saved files without `_res` and suffix."""
-        stem = Path(self.input_path).stem if self.input_path else self._anonymous_stem
-        number = self.page_index if self.page_index is not None else self.frame_index
-        return stem if number is None else f"{stem}_{number}"
 
     def save_to_img(self, path: Path | str) -> Path:
         """Save the drawing.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,24 +13,9 @@ from paddlex.inference.postprocess import RawDetections
 from paddlex.utils.cpu import available_cores
 from paddlex.utils.errors import UsageError
 
-__all__ = ["Backend", "NetworkInput", "cpu_threads", "stack_images"]
+__all__ = ["Backend", "cpu_threads", "named_outputs"]
 
 _THREADS_VARIABLE = "PADDLE_PDX_CPU_NUM_THREADS"
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkInput:
-    """One prepared photo.
-
-    Attributes:
-        image: (3, h, w) float32.
-        im_shape: (height, width) after resizing, before padding.
-        scale_factor: (vertical, horizontal), resized over original size.
-    """
-
-    image: NDArray[np.float32]
-    im_shape: tuple[float, float]
-    scale_factor: tuple[float, float]
 
 
 class Backend(Protocol):
@@ -39,14 +23,17 @@ class Backend(Protocol):
 
     Attributes:
         name: the choice that selects it: "onnx", "openvino", "paddle".
-        batches: whether several photos run at once; otherwise `run` takes them one by one.
     """
 
     name: str
-    batches: bool
 
-    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
-        """Candidates of each photo, in order. The images must have one size."""
+    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
+        """Candidates of each photo, in order.
+
+        Args:
+            batch: `image` (B, 3, h, w); `im_shape` (B, 2), height and width after resizing and before
+                padding; `scale_factor` (B, 2), resized over original size. All float32.
+        """
 
 
 def cpu_threads() -> int:
@@ -61,11 +48,6 @@ def cpu_threads() -> int:
     if not text.isdecimal() or int(text) < 1:
         raise UsageError(f"{_THREADS_VARIABLE}={text}: expected a whole number of at least 1")
     return int(text)
-
-
-def stack_images(inputs: Sequence[NetworkInput]) -> NDArray[np.float32]:
-    """(B, 3, h, w) of a batch."""
-    return np.stack([item.image for item in inputs])
 
 
 def named_outputs(values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:

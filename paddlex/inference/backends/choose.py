@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
+import os
+import shutil
 from typing import Literal
 
 from paddlex.inference.backends.base import Backend
@@ -10,10 +13,23 @@ from paddlex.inference.folder import ModelFolder
 from paddlex.utils.device import Device
 from paddlex.utils.errors import InputError, UsageError
 
-__all__ = ["BACKENDS", "BackendName", "open_backend"]
+__all__ = ["BACKENDS", "BackendName", "default_device", "open_backend"]
 
 BackendName = Literal["auto", "onnx", "openvino", "paddle"]
 BACKENDS: tuple[BackendName, ...] = ("auto", "onnx", "openvino", "paddle")
+
+
+def default_device() -> Device:
+    """A GPU if one is visible and Paddle's GPU build is installed, else the CPU; imports nothing heavy."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    hidden = visible is not None and visible.strip() in {"", "-1"}
+    if hidden or shutil.which("nvidia-smi") is None:
+        return Device("cpu")
+    try:
+        importlib.metadata.version("paddlepaddle-gpu")
+    except importlib.metadata.PackageNotFoundError:
+        return Device("cpu")
+    return Device("gpu", (0,))
 
 
 def open_backend(folder: ModelFolder, *, device: Device, name: str = "auto") -> Backend:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.inference.backends.base import NetworkInput, cpu_threads, named_outputs, stack_images
+from paddlex.inference.backends.base import cpu_threads, named_outputs
 from paddlex.inference.postprocess import RawDetections, raw_from_batch
 from paddlex.utils.device import Device
 from paddlex.utils.errors import FileFormatError, MissingDependencyError
@@ -41,12 +41,12 @@ class OnnxBackend:
             )
         self._input_name = inputs[0].name
         # A dynamic axis has a name or nothing where a fixed one has its length.
-        self.batches = not isinstance(inputs[0].shape[0], int)
+        self._batches = not isinstance(inputs[0].shape[0], int)
 
-    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
-        """Candidates of each photo, in order."""
-        images = stack_images(inputs)
-        parts = [images] if self.batches else np.split(images, len(images))
+    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
+        """Candidates of each photo, in order; one by one if the graph has a fixed batch of 1."""
+        images = batch["image"]
+        parts = [images] if self._batches else np.split(images, len(images))
         return [raw for part in parts for raw in raw_from_batch(named_outputs(self._call(part)))]
 
     def _call(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:

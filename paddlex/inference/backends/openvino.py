@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from paddlex.inference.backends.base import NetworkInput, cpu_threads, named_outputs, stack_images
+from paddlex.inference.backends.base import cpu_threads, named_outputs
 from paddlex.inference.postprocess import RawDetections, raw_from_batch
 from paddlex.utils.device import Device
 from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError, UsageError
@@ -42,13 +43,13 @@ class OpenVinoBackend:
         if device.type != "cpu":
             raise DeviceError(f"device {device}: the openvino backend runs on cpu; choose backend=paddle")
         self._model = _compile(file)
-        self.batches = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
+        self._batches = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
 
-    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
-        """Candidates of each photo, in order."""
-        images = stack_images(inputs)
+    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
+        """Candidates of each photo, in order; one by one if the graph has a fixed batch of 1."""
+        images = batch["image"]
         found: list[RawDetections] = []
-        for part in [images] if self.batches else np.split(images, len(images)):
+        for part in [images] if self._batches else np.split(images, len(images)):
             outputs = self._model([part])
             # Copies, for OpenVINO writes the next batch into the same memory.
             values = [np.array(outputs[index]) for index in range(len(self._model.outputs))]

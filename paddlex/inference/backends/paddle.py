@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.inference.backends.base import NetworkInput, cpu_threads
+from paddlex.inference.backends.base import cpu_threads
 from paddlex.inference.postprocess import RawDetections, raw_from_rows
 from paddlex.utils.cpu import prepare_cpu
 from paddlex.utils.device import Device
@@ -21,6 +21,7 @@ __all__ = ["PaddleBackend"]
 # The official graph enlarges all its candidates to the photo: 100 masks of 12 megapixels take 4.8 GB, more
 # than once. Above this size it is asked for a smaller frame, which `postprocess` enlarges (1920 x 1080 fits).
 _MAX_FRAME_PIXELS = 2**21
+_GPU_POOL_MB = 256  # the pool's first size; it grows as needed
 
 
 class PaddleBackend:
@@ -41,7 +42,6 @@ class PaddleBackend:
     """
 
     name = "paddle"
-    batches = False
 
     def __init__(self, graph: Path, weights: Path, *, device: Device) -> None:
         self._predictor = _open_predictor(graph, weights, device=device)
@@ -56,27 +56,32 @@ class PaddleBackend:
         self._im_shape, self._image, self._scale_factor = map(self._predictor.get_input_handle, names)
         self._outputs = [self._predictor.get_output_handle(name) for name in outputs]
 
-    def run(self, inputs: Sequence[NetworkInput]) -> list[RawDetections]:
+    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
         """Candidates of each photo, in order."""
-        return [self._run_one(item) for item in inputs]
+        rows = zip(batch["image"], batch["im_shape"], batch["scale_factor"], strict=True)
+        return [
+            self._run_one(image[None], im_shape=im_shape[None], scale_factor=scale_factor[None])
+            for image, im_shape, scale_factor in rows
+        ]
 
-    def _run_one(self, item: NetworkInput) -> RawDetections:
-        self._im_shape.copy_from_cpu(np.array([item.im_shape], np.float32))
-        self._image.copy_from_cpu(np.ascontiguousarray(item.image[None]))
-        self._scale_factor.copy_from_cpu(_bounded_scale(item))
+    def _run_one(
+        self, image: NDArray[np.float32], *, im_shape: NDArray[np.float32], scale_factor: NDArray[np.float32]
+    ) -> RawDetections:
+        self._im_shape.copy_from_cpu(im_shape)
+        self._image.copy_from_cpu(np.ascontiguousarray(image))
+        self._scale_factor.copy_from_cpu(_bounded_scale(im_shape, scale_factor))
         self._predictor.run()
         rows, _, masks = (output.copy_to_cpu() for output in self._outputs)
         return raw_from_rows(rows, masks)
 
 
-def _bounded_scale(item: NetworkInput) -> NDArray[np.float32]:
-    """(1, 2) scale factors that keep the graph's frame, im_shape / scale_factor, below the limit."""
-    sides = [shape / scale for shape, scale in zip(item.im_shape, item.scale_factor, strict=True)]
-    shrink = math.sqrt(_MAX_FRAME_PIXELS / (sides[0] * sides[1]))
+def _bounded_scale(im_shape: NDArray[np.float32], scale_factor: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale factors that keep the graph's frame, im_shape / scale_factor, below the limit."""
+    frame = im_shape / scale_factor
+    shrink = math.sqrt(_MAX_FRAME_PIXELS / float(frame.prod()))
     if shrink >= 1:
-        return np.array([item.scale_factor], np.float32)
-    frame = [max(1, round(side * shrink)) for side in sides]
-    return np.array([[item.im_shape[0] / frame[0], item.im_shape[1] / frame[1]]], np.float32)
+        return scale_factor
+    return np.asarray(im_shape / np.maximum(np.round(frame * shrink), 1), dtype=np.float32)
 
 
 def _open_predictor(graph: Path, weights: Path, *, device: Device) -> Any:  # noqa: ANN401 (no types)
@@ -87,19 +92,22 @@ def _open_predictor(graph: Path, weights: Path, *, device: Device) -> Any:  # no
         raise MissingDependencyError("paddlepaddle", extra="cpu", why=f"to run {graph.name}") from error
     config = inference.Config(str(graph), str(weights))
     config.disable_glog_info()
+    if graph.suffix == ".json":
+        # Without these two a .json graph cannot reuse the memory of values no longer needed.
+        config.enable_new_ir(True)
+        config.enable_new_executor(True)
     config.enable_memory_optim()
+    if device.type == "gpu" and not is_compiled_with_cuda():
+        raise DeviceError(f"device {device}: this Paddle has no GPU support; install paddlepaddle-gpu")
+    card = device.ids[0] if device.ids else 0
     if device.type == "gpu":
-        if not is_compiled_with_cuda():
-            raise DeviceError(
-                f"device {device}: this Paddle has no GPU support; install paddlepaddle-gpu, or use cpu"
-            )
-        config.enable_use_gpu(256, device.ids[0] if device.ids else 0)
+        config.enable_use_gpu(_GPU_POOL_MB, card)
     elif device.type == "cpu":
         config.disable_gpu()
         config.disable_mkldnn()
         config.set_cpu_math_library_num_threads(cpu_threads())
     else:
-        config.enable_custom_device(device.type, device.ids[0] if device.ids else 0)
+        config.enable_custom_device(device.type, card)
     try:
         return inference.create_predictor(config)
     except (RuntimeError, ValueError, OSError) as error:
