@@ -92,8 +92,8 @@ class BatchLoader:
     """Iterate over a data set in batches, epoch by epoch.
 
     Workers start with the first epoch and stay until `close` (or the end of the `with` block). Each holds the
-    data set once; at most two batches per worker are prepared ahead. With several cards, `rank` takes every
-    `world_size`-th photo of a common order, all ranks get equally many batches, and random choices for a whole
+    data set once; at most two batches per worker are prepared ahead. With several cards `rank` takes every
+    `world_size`-th photo of a common order, all get equally many batches, and random choices for a whole
     batch (its size) are the same on all.
 
     Args:
