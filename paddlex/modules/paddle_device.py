@@ -1,0 +1,55 @@
+"""Choosing the device that Paddle computes on."""
+
+from __future__ import annotations
+
+import paddle
+
+from paddlex.utils.device import Device, parse_device
+from paddlex.utils.errors import DeviceError
+from paddlex.utils.logging import logger
+
+__all__ = ["use_device"]
+
+
+def use_device(text: str | None) -> Device:
+    """Make Paddle compute on a device.
+
+    Args:
+        text: `cpu`, `gpu`, `gpu:0`, ...; None takes the first GPU if there is one.
+
+    Returns:
+        The one card, or the CPU, that is used.
+
+    Raises:
+        DeviceError: if it is not there.
+    """
+    device = _best_device() if text is None else parse_device(text)
+    if device.type == "gpu":
+        _require_gpu(device)
+    if len(device.ids) > 1:
+        logger.warning("device %s: this process computes on %s alone", device, device.first)
+        device = Device(device.type, device.ids[:1])
+    try:
+        paddle.set_device(device.first)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise DeviceError(f"device {device}: not usable with this Paddle ({reason}); use cpu") from error
+    return device
+
+
+def _best_device() -> Device:
+    if paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count():
+        return Device("gpu", (0,))
+    return Device("cpu")
+
+
+def _require_gpu(device: Device) -> None:
+    if not paddle.is_compiled_with_cuda():
+        raise DeviceError(
+            f"device {device}: the installed Paddle computes on the CPU only; install paddlepaddle-gpu, "
+            "or use cpu"
+        )
+    count = paddle.device.cuda.device_count()
+    absent = [number for number in device.ids if number >= count]
+    if absent or not count:
+        raise DeviceError(f"device {device}: {count} GPU(s) found, numbered from 0; use one of them, or cpu")
