@@ -66,7 +66,6 @@ class ConvBN(nn.Layer):
             self.bn = self.bn.to_trainable()
 
 
-@paddle.no_grad()
 def fuse_conv_bn(unit: ConvBN) -> tuple[Tensor, Tensor]:
     """Return the kernel and bias of the convolution that equals `unit` in evaluation mode.
 
@@ -77,5 +76,6 @@ def fuse_conv_bn(unit: ConvBN) -> tuple[Tensor, Tensor]:
         Kernel (out, in / groups, k, k) and bias (out,).
     """
     norm = unit.bn
-    scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
-    return unit.conv.weight * scale.reshape([-1, 1, 1, 1]), norm.bias - norm._mean * scale
+    with paddle.no_grad():
+        scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
+        return unit.conv.weight * scale.reshape([-1, 1, 1, 1]), norm.bias - norm._mean * scale

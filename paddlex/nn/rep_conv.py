@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
@@ -37,7 +36,6 @@ class RepConv(nn.Layer):
         total = self.conv1(x) + self.conv2(x) if self.conv is None else self.conv(x)
         return self._activation(total)
 
-    @paddle.no_grad()
     def fuse(self) -> None:
         """Replace both branches by the one convolution that equals them in evaluation mode."""
         if self.conv is not None:

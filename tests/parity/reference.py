@@ -1,8 +1,8 @@
 """Recorded outputs of the published networks, and how to compare with them.
 
-A reference is `<model>.json` (names, shapes, seeds, checks with tolerances) and `<model>.npz` (for every check
-shape, mean, deviation and evenly spaced values). `PARITY_DIR` names a folder with other references of the same
-form, either directly or in one folder per family.
+A reference is `<model>.json` (names, shapes, seeds, checks with tolerances) and `<model>.npz` (for every
+check shape, mean, deviation and evenly spaced values). `PARITY_DIR` names a folder with other references of
+the same form, either directly or in one folder per family.
 """
 
 from __future__ import annotations

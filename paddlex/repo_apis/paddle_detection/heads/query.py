@@ -237,6 +237,7 @@ class QueryTransformer(nn.Layer):
 
 def _prepend(selection: Selection, decoded: QueryPredictions) -> QueryPredictions:
     """Put the selection's own predictions before those of the decoder."""
+    assert selection.boxes is not None, "a selection without boxes has no loss"
     return QueryPredictions(
         logits=paddle.concat([selection.logits.unsqueeze(0), decoded.logits]),
         boxes=paddle.concat([selection.boxes.unsqueeze(0), decoded.boxes]),

@@ -71,12 +71,12 @@ class AttentionEncoder(nn.Layer):
         )
         for layer in self.layers[1:]:
             layer.set_state_dict(self.layers[0].state_dict())
-        self.position = SizeTables(lambda size: (sincos_position_table(size[0], size[1], channels=width),))
+        self.position = SizeTables(lambda sizes: (sincos_position_table(*sizes[0], channels=width),))
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix the cells of x (B, width, H, W) and keep its shape."""
         height, width = x.shape[2:]
-        (position,) = self.position((height, width))
+        (position,) = self.position(((height, width),))
         tokens = x.flatten(2).transpose([0, 2, 1])
         for layer in self.layers:
             tokens = layer(tokens, position=position)

@@ -112,7 +112,7 @@ class MaskHybridEncoder(nn.Layer):
     def fix_image_size(self, image_size: tuple[int, int]) -> None:
         """Keep the position table of images of (height, width) `image_size` as a buffer."""
         stride = self.strides[self._attention_level]
-        self.encoder[0].position.fix((image_size[0] // stride, image_size[1] // stride))
+        self.encoder[0].position.fix(((image_size[0] // stride, image_size[1] // stride),))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Fuse the backbone's features.
