@@ -164,8 +164,7 @@ def test_bad_percents_are_refused_in_one_line(percents: tuple[Any, Any], tiny: P
         split_coco_dataset(tiny, train_percent=percents[0], val_percent=percents[1])
     assert str(caught.value) == (
         f"CheckDataset.split: train_percent {percents[0]!r} and val_percent {percents[1]!r}; expected two "
-        "positive "
-        "numbers that add up to 100; for example 80 and 20"
+        "positive numbers that add up to 100; for example 80 and 20"
     )
     assert hashes(tiny) == before
 

@@ -66,7 +66,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 def load(path: Path) -> dict[str, Any]:
     """Content of a JSON file."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
     assert isinstance(content, dict)
     return content
 

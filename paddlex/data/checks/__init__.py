@@ -6,7 +6,8 @@ A **warning** is what training copes with, by these rules:
 
 - an outline without area (a click by mistake; COCO itself holds some) is left out;
 - an outline that leaves the photo in part is cut at its edge;
-- boxes and areas are computed from the outlines, so wrong ones in the file do no harm;
+- a bbox or area that is missing or no size at all is computed from the outline; one that is sound by itself
+  but does not fit its outline is taken as it is;
 - crowds (`iscrowd` 1) are ignored regions and no fault at all;
 - category ids may start anywhere and have gaps; classes are counted by their place in the list.
 """

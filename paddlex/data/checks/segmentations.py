@@ -109,29 +109,21 @@ def _polygon_faults(polygons: Polygons, size: tuple[int, int]) -> list[Segmentat
                 leaving.append(extent)
         else:
             visible = True
-    expected = f"x within 0 to {width}, y within 0 to {height}"
-    if not visible and outside:
-        return [
-            SegmentationFault(
-                kind="polygon-outside",
-                severity="error",
-                found=f"the outline lies outside the photo ({outside[0]})",
-                expected=expected,
-                remedy="remove it, or draw it on the photo; perhaps it belongs to another photo or size",
-            )
-        ]
-    if not visible:
-        return [_no_area("the outline")]
-    return [
-        SegmentationFault(
-            kind="polygon-partly-outside",
-            severity="warning",
-            found=f"the outline leaves the photo ({extent})",
-            expected=expected,
-            remedy="it is cut at the edge in training",
-        )
-        for extent in (outside + leaving)[:1]
-    ]
+    if visible:
+        return [_beyond_edge(extent, size, wholly=False) for extent in (outside + leaving)[:1]]
+    return [_beyond_edge(outside[0], size, wholly=True) if outside else _no_area("the outline")]
+
+
+def _beyond_edge(extent: str, size: tuple[int, int], *, wholly: bool) -> SegmentationFault:
+    return SegmentationFault(
+        kind="polygon-outside" if wholly else "polygon-partly-outside",
+        severity="error" if wholly else "warning",
+        found=f"the outline {'lies outside' if wholly else 'leaves'} the photo ({extent})",
+        expected=f"x within 0 to {size[1]}, y within 0 to {size[0]}",
+        remedy="remove it, or draw it on the photo; perhaps it belongs to another photo or size"
+        if wholly
+        else "it is cut at the edge in training",
+    )
 
 
 def _rle_faults(rle: Rle, size: tuple[int, int]) -> list[SegmentationFault]:
@@ -211,7 +203,7 @@ def _box_faults(bbox: object, segmentation: Segmentation, size: tuple[int, int])
             severity="warning",
             found=f"bbox {_rounded(bbox)} does not fit its outline",
             expected=f"about {_rounded((cut[0], cut[1], cut[2] - cut[0], cut[3] - cut[1]))}",
-            remedy="the outline counts in training; look whether it belongs to this annotation",
+            remedy="training takes it as it is: correct it, or remove it to have it computed",
         )
     ]
 

@@ -32,6 +32,11 @@ _REQUIRED = {
     "categories": ("id", "name"),
     "annotations": ("image_id", "category_id"),
 }
+_REMEDY_WHEN_EMPTY = {
+    "images": "list the photos of this split",
+    "categories": "list the classes",
+    "annotations": "annotate objects, or split anew (CheckDataset.split.enable=True)",
+}
 _IDS = ("id", "image_id", "category_id")
 _DUPLICATES: tuple[tuple[str, str, Severity, str], ...] = (
     ("images", "image-id-duplicate", "error", "give each photo its own id, and its annotations that id"),
@@ -121,41 +126,36 @@ def _walk(file: CocoFile, key: str, entries: object) -> Iterator[Problem]:
         )
         return
     if not entries:
-        yield file.problem(
-            f"no-{key}",
-            "error",
-            found=f'the list "{key}" is empty',
-            remedy={
-                "images": "list the photos of this split",
-                "categories": "list the classes",
-                "annotations": "annotate objects, or split anew (CheckDataset.split.enable=True)",
-            }[key],
-        )
-    sound = getattr(file, key)
+        found = f'the list "{key}" is empty'
+        yield file.problem(f"no-{key}", "error", found=found, remedy=_REMEDY_WHEN_EMPTY[key])
     texts = 0
     for place, entry in enumerate(entries):
         fault = _entry_fault(entry, _REQUIRED[key])
         if fault is None:
             texts += any(isinstance(entry.get(name), str) for name in _IDS)
-            sound.append(_with_integer_ids(entry, place + 1))
+            getattr(file, key).append(_with_integer_ids(entry, place + 1))
         else:
-            yield file.problem(
-                "entry-malformed",
-                "error",
-                where=f"{key}[{place}]",
-                found=fault,
-                expected=f"an object with {', '.join(_REQUIRED[key])}",
-                remedy="complete or remove this entry",
-            )
+            yield _malformed(file, key, place, fault)
     if texts:
         yield file.problem(
             "id-text",
             "warning",
             where=key,
-            found=f"{texts} entries have ids written as texts",
+            found=f"ids written as texts, in {texts} of {len(entries)} entries",
             expected="integers",
             remedy="they are read as integers; write them without quotes for other tools' sake",
         )
+
+
+def _malformed(file: CocoFile, key: str, place: int, fault: str) -> Problem:
+    return file.problem(
+        "entry-malformed",
+        "error",
+        where=f"{key}[{place}]",
+        found=fault,
+        expected=f"an object with {', '.join(_REQUIRED[key])}",
+        remedy="complete or remove this entry",
+    )
 
 
 def _entry_fault(entry: object, required: tuple[str, ...]) -> str | None:

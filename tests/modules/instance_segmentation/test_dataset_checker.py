@@ -155,8 +155,7 @@ def test_many_tiny_objects_give_a_warning(tiny: Path, tmp_path: Path, log: pytes
     assert result["warnings"] == 1
     assert problem["message"] == (
         f"{VAL}: 25% of objects are under 16 pixels at input size 640; train with a larger input size, or "
-        "cut the "
-        "photos into tiles"
+        "cut the photos into tiles"
     )
     assert problem["message"] in log.messages
 
@@ -228,8 +227,7 @@ def test_failing_check_lists_all_errors_and_changes_nothing(tiny: Path, tmp_path
         f"  - {TRAIN}, image 0 (p0.png): images/p0.png does not exist; put it there, or remove its entry "
         "and its annotations\n"
         f"  - {TRAIN}, annotation 4 of p1.png: neither outline nor bbox; draw its outline, or remove it: "
-        "without "
-        "one the object would be learnt as background"
+        "without one the object would be learnt as background"
     )
     assert caught.value.report == {
         "check_pass": False,
