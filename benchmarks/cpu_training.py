@@ -1,0 +1,205 @@
+"""Training steps on the CPU: with and without our CPU settings, and where a Mask-RT-DETR-S step's time goes.
+
+    python benchmarks/cpu_training.py [--size 320] [--batch 2] [--objects 12] [--steps 3]
+
+Both settings run the same step in processes of their own, in turns (A B A B). "stock" is what Paddle does by
+itself: one OpenMP thread, MKL choosing its own code path. The best step of each counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# An empty value counts as the user's choice, so that nothing is set; MKL ignores it.
+STOCK = {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": ""}
+SETTINGS = ("stock", "paddlex")
+
+
+def main() -> None:
+    """Print the ratios."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--size", type=int, default=320, help="side of the input, pixels")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--objects", type=int, default=12, help="objects per photo")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(_measure(options)))
+        return
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in SETTINGS}
+    for _ in range(2):
+        for name in SETTINGS:
+            runs[name].append(_run_child(name))
+    print(f"batch {options.batch}, {options.size} px, {options.objects} objects a photo")
+    for title, key in (("Mask-RT-DETR-S step", "step"), ("ResNet-50 step", "resnet")):
+        stock, ours = (min(run[key] for run in runs[name]) for name in SETTINGS)
+        print(f"{title:22} stock {stock:.2f} s   paddlex {ours:.2f} s   ratio {stock / ours:.1f}x")
+    _print_profile(min(runs["paddlex"], key=lambda run: run["step"]))
+
+
+def _run_child(name: str) -> dict[str, float]:
+    environment = {k: v for k, v in os.environ.items() if k not in STOCK}
+    if name == "stock":
+        environment |= STOCK
+    command = [sys.executable, __file__, "--child", *sys.argv[1:]]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    measured: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
+    return measured
+
+
+def _print_profile(run: dict[str, float]) -> None:
+    parts = {key.removeprefix("part: "): value for key, value in run.items() if key.startswith("part: ")}
+    total = sum(parts.values())
+    print("\nwhere a step's time goes (paddlex settings):")
+    for part, seconds in parts.items():
+        print(f"  {part:32} {seconds:6.3f} s  {100 * seconds / total:5.1f} %")
+    print(f"  {'sum':32} {total:6.3f} s")
+
+
+def _measure(options: argparse.Namespace) -> dict[str, float]:
+    from paddlex.utils.cpu import prepare_cpu
+
+    prepare_cpu()
+    import paddle
+
+    from paddlex.repo_apis.paddle_detection.suite import MODELS
+
+    size = (options.size, options.size)
+    network = MODELS["Mask-RT-DETR-S"].build(num_classes=3, eval_size=size)
+    network.train()
+    trainable = [p for p in network.parameters() if not p.stop_gradient]
+    optimizer = paddle.optimizer.AdamW(
+        1e-5, parameters=trainable, weight_decay=1e-4, grad_clip=paddle.nn.ClipGradByGlobalNorm(0.1)
+    )
+    batch = _batch(options)
+
+    def step() -> None:
+        network(batch)["loss"].backward()
+        optimizer.step()
+        optimizer.clear_grad()
+
+    timings = {"step": _best(step, options.steps), "resnet": _best(_resnet_step(options), options.steps)}
+    profiles = [_parts(network, optimizer, batch) for _ in range(options.steps)]
+    parts = min(profiles, key=lambda profile: sum(profile.values()))
+    return timings | {f"part: {name}": seconds for name, seconds in parts.items()}
+
+
+def _best(function: Callable[[], None], repetitions: int) -> float:
+    function()  # first-time allocations
+    times = []
+    for _ in range(repetitions):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _parts(network: Any, optimizer: Any, batch: dict[str, Any]) -> dict[str, float]:
+    """Split one step: the criterion runs on detached predictions, its gradient is then handed on."""
+    import paddle
+
+    stamps = [time.perf_counter()]
+    received: list[tuple[Any, ...]] = []
+    criterion = network.criterion
+
+    class Recorder:
+        """Stands in for the criterion to catch what the network hands it."""
+
+        draws = criterion.draws
+
+        def __call__(self, *arguments: Any, **keywords: Any) -> dict[str, Any]:
+            received.append((arguments, keywords))
+            return {}
+
+    network.criterion = Recorder()
+    network(batch)
+    network.criterion = criterion
+    stamps.append(time.perf_counter())
+    (arguments, keywords) = received[0]
+    # The prototypes are handed over twice; each tensor gets one leaf.
+    leaves: dict[int, tuple[Any, Any]] = {}
+
+    def detach(value: Any) -> Any:
+        if not hasattr(value, "mask_embeds"):
+            return value
+        fields = {}
+        for name in ("logits", "boxes", "mask_embeds", "prototypes"):
+            tensor = getattr(value, name)
+            if id(tensor) not in leaves:
+                leaves[id(tensor)] = (tensor, tensor.detach())
+                leaves[id(tensor)][1].stop_gradient = False
+            fields[name] = leaves[id(tensor)][1]
+        return type(value)(**fields)
+
+    losses = criterion(*map(detach, arguments), **{k: detach(v) for k, v in keywords.items()})
+    stamps.append(time.perf_counter())
+    losses["loss"].backward()
+    stamps.append(time.perf_counter())
+    used = [(output, leaf.grad) for output, leaf in leaves.values() if leaf.grad is not None]
+    paddle.autograd.backward([output for output, _ in used], [gradient for _, gradient in used])
+    stamps.append(time.perf_counter())
+    optimizer.step()
+    optimizer.clear_grad()
+    stamps.append(time.perf_counter())
+    names = (
+        "network forward",
+        "matching and losses, forward",
+        "matching and losses, backward",
+        "network backward",
+        "optimiser",
+    )
+    return dict(zip(names, np.diff(stamps).tolist(), strict=True))
+
+
+def _resnet_step(options: argparse.Namespace) -> Callable[[], None]:
+    """A training step of ResNet-50: almost only convolutions, what most backbones are."""
+    import paddle
+    from paddle.vision.models import resnet50
+
+    network = resnet50()
+    network.train()
+    optimizer = paddle.optimizer.Momentum(1e-3, parameters=network.parameters())
+    images = paddle.rand([options.batch, 3, options.size, options.size])
+
+    def step() -> None:
+        network(images).mean().backward()
+        optimizer.step()
+        optimizer.clear_grad()
+
+    return step
+
+
+def _batch(options: argparse.Namespace) -> dict[str, Any]:
+    import paddle
+
+    rng = np.random.default_rng(0)
+    side, count = options.size, options.objects
+    boxes, class_ids, masks = [], [], []
+    for _ in range(options.batch):
+        centre, sides = rng.uniform(0.2, 0.8, (count, 2)), rng.uniform(0.1, 0.3, (count, 2))
+        corners = np.concatenate([centre - sides / 2, centre + sides / 2], axis=1).clip(0, 1)
+        corners = (corners * side).astype(np.float32)
+        mask = np.zeros((count, side, side), np.uint8)
+        for index, (x0, y0, x1, y1) in enumerate(corners.astype(int)):
+            mask[index, y0:y1, x0:x1] = 1
+        boxes.append(paddle.to_tensor(corners))
+        class_ids.append(paddle.to_tensor(rng.integers(0, 3, count)))
+        masks.append(paddle.to_tensor(mask))
+    image = paddle.to_tensor(rng.random((options.batch, 3, side, side), dtype=np.float32))
+    return {"image": image, "gt_boxes": boxes, "gt_class_ids": class_ids, "gt_masks": masks}
+
+
+if __name__ == "__main__":
+    main()
