@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 from rich.progress import (
@@ -49,7 +49,7 @@ def progress(items: Iterable[T], *, description: str, total: int | None = None) 
         description: what is being done, e.g. "Checking photos".
         total: number of items when `items` has no length.
     """
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     if console.is_terminal:
         with progress_bar(transient=True) as bar:
