@@ -6,7 +6,7 @@ decides: training counts and skips, a check lists, everything else raises at the
 
 from __future__ import annotations
 
-import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -192,6 +192,9 @@ def summarise_faults(faults: Sequence[Fault]) -> str:
 
 # ---------------------------------------------------------------- entries
 
+# Fits 64 bits.
+_DIGITS = re.compile(r"\s*-?[0-9]{1,18}\s*")
+
 Fail = Callable[[Fault], None]
 Entry = TypeVar("Entry")
 Identified = TypeVar("Identified", CocoImage, CocoCategory)
@@ -288,9 +291,9 @@ def _annotation(value: dict[str, Any], number: int) -> CocoAnnotation:
 def _id(value: dict[str, Any], key: str) -> int:
     """A whole number; text of digits and 1.0 are accepted, as some programs write them."""
     found = value.get(key)
-    if isinstance(found, str) and found.strip().lstrip("-").isdecimal():
+    if isinstance(found, str) and _DIGITS.fullmatch(found):
         return int(found)
-    if _finite(found) and found == int(found):  # type: ignore[arg-type]
+    if _finite(found) and found == int(found) and abs(found) < 2**63:  # type: ignore[arg-type]
         return int(found)  # type: ignore[arg-type]
     raise _EntryError(f"{key} is no whole number", repr(found)[:80])
 
@@ -303,7 +306,8 @@ def _bbox(value: Any) -> tuple[float, float, float, float] | None:  # noqa: ANN4
 
 
 def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # JSON numbers have any length; what no float can hold is not finite here.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _annotation_json(annotation: CocoAnnotation) -> dict[str, Any]:

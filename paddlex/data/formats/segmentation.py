@@ -125,12 +125,15 @@ def _parse_polygon(value: Any) -> NDArray[np.float64]:  # noqa: ANN401
     if not isinstance(value, list):
         raise SegmentationError("polygon is not a list of numbers", type(value).__name__)
     # numpy would read "1" and True as numbers.
-    odd = next((v for v in value if type(v) is not float and type(v) is not int), None)
-    if odd is not None:
-        raise SegmentationError("polygon is not a list of numbers", f"it holds {odd!r}"[:80])
+    others = [v for v in value if type(v) is not float and type(v) is not int]
+    if others:
+        raise SegmentationError("polygon is not a list of numbers", f"it holds {others[0]!r}"[:80])
     if len(value) % 2:
         raise SegmentationError("polygon with an odd count of numbers", f"{len(value)} numbers")
-    part = np.array(value, dtype=np.float64)
+    try:
+        part = np.array(value, dtype=np.float64)
+    except OverflowError:  # JSON numbers have any length
+        part = np.array([np.inf])
     if not np.isfinite(part).all():
         raise SegmentationError("polygon with NaN or infinity", f"{len(value)} numbers")
     if len(part) and np.abs(part).max() > _FARTHEST:
