@@ -44,7 +44,9 @@ PADDLE_USERS = (
     "modules/instance_segmentation/evaluator",
     "modules/instance_segmentation/exporter",
     "modules/export",
-    "modules/network",
+    "modules/paddle_device.py",
+    "modules/instance_segmentation/start_weights.py",
+    "modules/instance_segmentation/trained_network.py",
 )
 
 
