@@ -1,0 +1,66 @@
+"""`inference.yml`: what a reader of an exported model must know, as official PaddleX 3 expects it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from paddlex.repo_apis.spec import ModelSpec
+from paddlex.utils.files import write_text
+
+__all__ = ["INFERENCE_CONFIG", "inference_config", "preprocess_operations", "write_inference_config"]
+
+INFERENCE_CONFIG = "inference.yml"
+
+
+def preprocess_operations(spec: ModelSpec, *, input_size: tuple[int, int] | None) -> list[dict[str, Any]]:
+    """What the model does to a photo first.
+
+    Args:
+        spec: the model.
+        input_size: (height, width) that photos are resized to; None keeps the recipe's.
+
+    Returns:
+        Operations in order, each {"type": name, parameter: value, ...}, keys sorted.
+    """
+    operations = []
+    for operation in spec.recipe.deploy.preprocess:
+        if operation["type"] == "Resize" and input_size is not None:
+            operation = {**operation, "target_size": list(input_size)}
+        operations.append(dict(sorted(operation.items())))
+    return operations
+
+
+def inference_config(
+    spec: ModelSpec, *, class_names: Sequence[str], input_size: tuple[int, int] | None
+) -> dict[str, Any]:
+    """The content of `inference.yml`, keys in the official order.
+
+    Args:
+        spec: the model.
+        class_names: names in order of class index.
+        input_size: (height, width) of the network input; None keeps the recipe's.
+    """
+    deploy = spec.recipe.deploy
+    return {
+        "mode": "paddle",
+        "draw_threshold": deploy.draw_threshold,
+        "metric": "COCO",
+        "use_dynamic_shape": deploy.use_dynamic_shape,
+        "Global": {"model_name": spec.name},
+        "arch": deploy.arch,
+        "min_subgraph_size": deploy.min_subgraph_size,
+        "mask": True,
+        "Preprocess": preprocess_operations(spec, input_size=input_size),
+        "label_list": list(class_names),
+    }
+
+
+def write_inference_config(folder: Path, config: dict[str, Any]) -> Path:
+    """Write `inference.yml` into a folder; names in any script stay readable."""
+    path = folder / INFERENCE_CONFIG
+    write_text(path, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    return path

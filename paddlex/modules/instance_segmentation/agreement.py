@@ -1,0 +1,144 @@
+"""Whether two runs of one model found the same: graphs are compared with their network before they are used.
+
+Order says nothing: detections of equal score may come in any order, and the last of them may be cut off.
+Detections are therefore paired by class, score, box and mask, and only those clear of the cut are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from scipy.optimize import linear_sum_assignment
+
+from paddlex.structures.results import Detections
+
+__all__ = ["Agreement", "compare_detections", "summarise"]
+
+# A detection counts when its score is above this, or when it is among so many best.
+_SCORE_FLOOR = 0.05
+_LEAST_COUNT = 10
+# Scores of one network on two runtimes differ by rounding, about 3e-7 as measured; a detection nearer to the
+# lowest returned score than this may have lost its place to another.
+_CUT_MARGIN = 1e-5
+
+# Limits. Runtimes that agree differ by rounding: scores below 1e-6. Boxes and masks can move further where
+# a mask value at the threshold flips, since queries look where the mask before them is. A graph whose group
+# normalisations carry a wrong epsilon misses the score limit threefold.
+_MAX_SCORE_DIFFERENCE = 0.005
+_MAX_MEAN_BOX_DIFFERENCE = 0.002
+_MIN_MEAN_MASK_IOU = 0.98
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How near one run came to the reference.
+
+    Attributes:
+        compared: detections of the reference that were looked for.
+        missing: those without a counterpart of their class.
+        max_score_difference: over the pairs.
+        mean_box_difference: mean over the pairs of the largest coordinate difference, as a share of the
+            photo's longer side.
+        max_box_difference: likewise the largest, pixels of the photo.
+        mean_mask_iou: over the pairs; two empty masks agree.
+        min_mask_iou: over the pairs.
+    """
+
+    compared: int
+    missing: int
+    max_score_difference: float
+    mean_box_difference: float
+    max_box_difference: float
+    mean_mask_iou: float
+    min_mask_iou: float
+
+    def problems(self) -> list[str]:
+        """What is beyond the limits, one line each."""
+        lines = []
+        if not self.compared:
+            lines.append("nothing to compare: all scores are equal, or not finite")
+        if self.missing:
+            lines.append(f"{self.missing} of {self.compared} detections are missing")
+        if self.max_score_difference > _MAX_SCORE_DIFFERENCE:
+            lines.append(f"scores differ by {self.max_score_difference:.4f}, limit {_MAX_SCORE_DIFFERENCE}")
+        if self.mean_box_difference > _MAX_MEAN_BOX_DIFFERENCE:
+            lines.append(
+                f"boxes differ by {self.mean_box_difference:.2%} of the photo on average, "
+                f"limit {_MAX_MEAN_BOX_DIFFERENCE:.1%}"
+            )
+        if self.mean_mask_iou < _MIN_MEAN_MASK_IOU:
+            lines.append(f"mean mask IoU {self.mean_mask_iou:.3f}, limit {_MIN_MEAN_MASK_IOU}")
+        return lines
+
+    def to_json(self) -> dict[str, float]:
+        """Fields for a result file."""
+        return asdict(self)
+
+
+def compare_detections(reference: Detections, other: Detections) -> Agreement:
+    """Look for the reference's detections among the other's.
+
+    Args:
+        reference: everything the network returned for a photo, unfiltered.
+        other: everything the other run returned for it.
+    """
+    chosen = _worth_comparing(reference.scores)
+    costs, boxes, ious = _distances(reference, other, chosen=chosen)
+    rows, cols = linear_sum_assignment(np.where(np.isfinite(costs), costs, 1e9))
+    paired = np.isfinite(costs[rows, cols])
+    rows, cols = rows[paired], cols[paired]
+    scores = np.abs(reference.scores[chosen[rows]] - other.scores[cols])
+    side = max(reference.masks.size)
+    return Agreement(
+        compared=len(chosen),
+        missing=len(chosen) - len(rows),
+        max_score_difference=float(scores.max(initial=0.0)),
+        mean_box_difference=float(boxes[rows, cols].mean()) / side if len(rows) else 0.0,
+        max_box_difference=float(boxes[rows, cols].max(initial=0.0)),
+        mean_mask_iou=float(ious[rows, cols].mean()) if len(rows) else 1.0,
+        min_mask_iou=float(ious[rows, cols].min(initial=1.0)),
+    )
+
+
+def summarise(agreements: Sequence[Agreement]) -> Agreement:
+    """One agreement over several photos; means weigh each compared detection alike."""
+    weights = np.array([max(agreement.compared - agreement.missing, 0) for agreement in agreements], float)
+    weights = weights / weights.sum() if weights.sum() else np.full(len(agreements), 1 / len(agreements))
+    return Agreement(
+        compared=sum(agreement.compared for agreement in agreements),
+        missing=sum(agreement.missing for agreement in agreements),
+        max_score_difference=max(agreement.max_score_difference for agreement in agreements),
+        mean_box_difference=float(weights @ [agreement.mean_box_difference for agreement in agreements]),
+        max_box_difference=max(agreement.max_box_difference for agreement in agreements),
+        mean_mask_iou=float(weights @ [agreement.mean_mask_iou for agreement in agreements]),
+        min_mask_iou=min(agreement.min_mask_iou for agreement in agreements),
+    )
+
+
+def _worth_comparing(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    if not len(scores):
+        return np.zeros(0, np.int64)
+    best = np.sort(scores)[::-1]
+    floor = min(_SCORE_FLOOR, float(best[min(_LEAST_COUNT, len(best)) - 1]))
+    return np.flatnonzero((scores >= floor) & (scores > best[-1] + _CUT_MARGIN))
+
+
+def _distances(
+    reference: Detections, other: Detections, *, chosen: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(R, O) pairing costs, infinite across classes; largest box differences in pixels; mask IoU."""
+    boxes = np.abs(reference.boxes[chosen, None] - other.boxes[None]).max(axis=-1).astype(np.float64)
+    scores = np.abs(reference.scores[chosen, None] - other.scores[None])
+    ious = np.ones(boxes.shape)
+    if ious.size:
+        masks = reference.masks[chosen]
+        ious = np.asarray(coco_mask.iou(masks.to_rles(), other.masks.to_rles(), [0] * len(other)))
+        ious[(masks.area() == 0)[:, None] & (other.masks.area() == 0)[None]] = 1.0
+    # Each term is about 1 where a pair is plainly wrong.
+    costs = scores / _MAX_SCORE_DIFFERENCE + boxes / (0.05 * max(reference.masks.size)) + (1 - ious)
+    costs[reference.class_ids[chosen, None] != other.class_ids[None]] = np.inf
+    return costs, boxes, ious

@@ -1,0 +1,281 @@
+"""Weights -> inference folder: a Paddle graph as official PaddleX reads it, and a fast ONNX graph."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from numpy.typing import NDArray
+from paddle import Tensor, nn
+
+from paddlex.data.transforms.batch import Batch
+from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.inference.backends.base import Backend
+from paddlex.inference.backends.onnx import OnnxBackend
+from paddlex.inference.backends.paddle import PaddleBackend
+from paddlex.inference.postprocess import RawDetections, postprocess, raw_from_batch
+from paddlex.modules.export_onnx import convert_to_onnx
+from paddlex.modules.export_paddle import on_cpu, save_static_graph
+from paddlex.modules.inference_config import inference_config, preprocess_operations, write_inference_config
+from paddlex.modules.instance_segmentation.agreement import Agreement, compare_detections, summarise
+from paddlex.modules.instance_segmentation.sample_photos import find_sample_photos
+from paddlex.modules.instance_segmentation.trained_network import load_trained_network
+from paddlex.repo_apis.spec import ModelSpec
+from paddlex.structures.results import Detections
+from paddlex.utils.device import Device
+from paddlex.utils.errors import ExportError, MissingDependencyError
+from paddlex.utils.logging import logger
+
+__all__ = ["export", "export_network"]
+
+# In the order they are put in place: the settings file makes a folder count as a model.
+_FILES = ("inference.pdiparams", "inference.json", "inference.onnx", "inference.yml")
+_FAST_OUTPUTS = ("boxes", "scores", "class_ids", "masks")
+_BATCH_SIZES = (1, 2, 3)
+_CPU = Device("cpu")
+
+
+def export(
+    *,
+    spec: ModelSpec,
+    weight_path: str | Path,
+    output_dir: Path,
+    dataset_dir: Path | None = None,
+    input_size: int | None = None,
+) -> dict[str, Any]:
+    """Export weights into `output_dir`.
+
+    Args:
+        spec: the model the weights are of.
+        weight_path: `.pdparams` file or URL. `model_info.json` beside it (or a folder up) gives the classes.
+        output_dir: gets inference.json, inference.pdiparams, inference.yml and, with paddle2onnx,
+            inference.onnx. A failing export leaves what was there.
+        dataset_dir: photos to compare the graphs on, and class names for weights that come without.
+        input_size: side of the square input; None takes the one trained for.
+
+    Returns:
+        Fields of export_result.json: the model, its classes, the files, and the differences measured.
+
+    Raises:
+        WeightsError: if the weights are missing or another model's.
+        ExportError: if a graph cannot be made, or finds something else than the network does.
+    """
+    with on_cpu():
+        trained = load_trained_network(
+            spec, weight_path=weight_path, input_size=input_size, dataset_dir=dataset_dir
+        )
+        return export_network(
+            trained.network,
+            spec=spec,
+            class_names=trained.class_names,
+            input_size=trained.input_size,
+            folder=output_dir,
+            sample_images=find_sample_photos(dataset_dir),
+        )
+
+
+def export_network(
+    network: nn.Layer,
+    *,
+    spec: ModelSpec,
+    class_names: Sequence[str],
+    input_size: tuple[int, int] | None,
+    folder: Path,
+    sample_images: Sequence[NDArray[np.uint8]],
+) -> dict[str, Any]:
+    """Export a network as it is; itself it stays untouched and may go on training.
+
+    Args:
+        network: holds the weights to export.
+        spec: the model it is of.
+        class_names: names in order of class index.
+        input_size: (height, width) of the network input; None takes the recipe's.
+        folder: gets the files; those of an earlier export are replaced together, or not at all.
+        sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
+
+    Returns:
+        Fields of export_result.json.
+
+    Raises:
+        ExportError: if a graph cannot be made, or finds something else than the network does.
+    """
+    size = input_size or spec.recipe.input_size
+    if size is None:
+        raise ExportError(f"{spec.name}: its input has no fixed size; give one")
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with on_cpu(), tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as temporary:
+        stage = Path(temporary)
+        deployed = _deployed_copy(network, spec=spec, num_classes=len(class_names), input_size=size)
+        write_inference_config(stage, inference_config(spec, class_names=class_names, input_size=size))
+        _save_official_graph(deployed, stage, input_size=size)
+        onnx_skipped = _save_onnx(deployed, stage, spec=spec, class_names=class_names, input_size=size)
+        samples = _Samples(spec, sample_images, input_size=size)
+        agreements = _check(deployed, stage, samples=samples)
+        _put_in_place(stage, folder)
+    logger.info("%s: exported in %.0f s; %s", folder, time.monotonic() - started, _in_words(agreements))
+    return {
+        "model_name": spec.name,
+        "class_names": list(class_names),
+        "input_size": list(size),
+        "files": [name for name in _FILES if (folder / name).is_file()],
+        "onnx_skipped": onnx_skipped,
+        "sample_photos": len(sample_images),
+        "differences": {name: agreement.to_json() for name, agreement in agreements.items()},
+    }
+
+
+# ---------------------------------------------------------------- graphs
+
+
+class _FastGraph(nn.Layer):
+    """The network without masks at photo size; any batch size."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        found = self.network.detect(image)
+        return found["boxes"], found["scores"], found["class_ids"].astype("int32"), found["masks"]
+
+
+class _OfficialGraph(nn.Layer):
+    """The network as official PaddleX calls it: one photo, masks at its size."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, im_shape: Tensor, image: Tensor, scale_factor: Tensor) -> tuple[Tensor, ...]:
+        rows: tuple[Tensor, ...] = self.network.forward_official(im_shape, image, scale_factor)
+        return rows
+
+
+def _deployed_copy(
+    network: nn.Layer, *, spec: ModelSpec, num_classes: int, input_size: tuple[int, int]
+) -> nn.Layer:
+    """A copy in evaluation mode, its re-parameterisable parts fused, made for one input size."""
+    copy = spec.build(num_classes=num_classes, eval_size=input_size)
+    weights = {name: value.astype("float32").numpy() for name, value in network.state_dict().items()}
+    copy.set_state_dict({name: paddle.to_tensor(weights[name]) for name in copy.state_dict()})
+    copy.eval()
+    copy.fuse_for_deploy()
+    return copy
+
+
+def _save_official_graph(network: nn.Layer, stage: Path, *, input_size: tuple[int, int]) -> None:
+    # Readers feed these in alphabetical order and refuse a graph with another count.
+    inputs = {"im_shape": (-1, 2), "image": (-1, 3, *input_size), "scale_factor": (-1, 2)}
+    save_static_graph(_OfficialGraph(network).eval(), stage, name="inference", inputs=inputs)
+
+
+def _save_onnx(
+    network: nn.Layer,
+    stage: Path,
+    *,
+    spec: ModelSpec,
+    class_names: Sequence[str],
+    input_size: tuple[int, int],
+) -> str | None:
+    """Write inference.onnx; returns why not if a package is missing."""
+    metadata = {
+        "model_name": spec.name,
+        "class_names": list(class_names),
+        "input_size": list(input_size),
+    }
+    with tempfile.TemporaryDirectory(prefix=".fast.", dir=stage) as temporary:
+        graph = save_static_graph(
+            _FastGraph(network).eval(), Path(temporary), name="fast", inputs={"image": (-1, 3, *input_size)}
+        )
+        try:
+            convert_to_onnx(graph, stage / "inference.onnx", output_names=_FAST_OUTPUTS, metadata=metadata)
+        except MissingDependencyError as error:
+            logger.warning("inference.onnx, the fast graph for CPUs, is not written: %s", error)
+            return str(error)
+    return None
+
+
+def _put_in_place(stage: Path, folder: Path) -> None:
+    """Replace the files of an earlier export; one that was not made again would be another model's."""
+    for name in _FILES:
+        if (stage / name).is_file():
+            (stage / name).replace(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- agreement
+
+
+class _Samples:
+    """Photos, prepared as a deployed model prepares them."""
+
+    def __init__(
+        self, spec: ModelSpec, images: Sequence[NDArray[np.uint8]], *, input_size: tuple[int, int]
+    ) -> None:
+        preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
+        self._sizes = [(image.shape[0], image.shape[1]) for image in images]
+        self._prepared = [preprocess(image) for image in images]
+
+    def run(self, run: Callable[[Batch], list[RawDetections]], *, batch_size: int = 1) -> list[Detections]:
+        """Everything found on each photo, in its pixels; a last batch is filled up from the front."""
+        count = len(self._prepared)
+        raw: list[RawDetections] = []
+        for start in range(0, count, batch_size):
+            numbers = [number % count for number in range(start, start + batch_size)]
+            raw += run(Preprocessor.stack([self._prepared[number] for number in numbers]))
+        return [postprocess(one, size=size) for one, size in zip(raw, self._sizes, strict=False)]
+
+
+def _check(network: nn.Layer, stage: Path, *, samples: _Samples) -> dict[str, Agreement]:
+    """Compare the graphs with the network.
+
+    Raises:
+        ExportError: naming the graph and what differs.
+    """
+    reference = samples.run(lambda batch: _run_network(network, batch))
+    agreements = {}
+    for backend in _open_graphs(stage):
+        for batch_size in _BATCH_SIZES if backend.name == "onnx" else (1,):
+            found = samples.run(backend.run, batch_size=batch_size)
+            label = backend.name if batch_size == 1 else f"{backend.name}, batch {batch_size}"
+            agreements[label] = summarise(list(map(compare_detections, reference, found)))
+    problems = [f"{name}: {line}" for name, agreement in agreements.items() for line in agreement.problems()]
+    if problems:
+        raise ExportError(
+            f"the exported graphs do not find what the network finds ({'; '.join(problems)}); nothing was "
+            "written. Another version of paddlepaddle or paddle2onnx may help"
+        )
+    return agreements
+
+
+def _open_graphs(stage: Path) -> list[Backend]:
+    graphs: list[Backend] = [
+        PaddleBackend(stage / "inference.json", stage / "inference.pdiparams", device=_CPU)
+    ]
+    if (stage / "inference.onnx").is_file():
+        try:
+            graphs.append(OnnxBackend(stage / "inference.onnx", device=_CPU))
+        except MissingDependencyError as error:
+            logger.warning("inference.onnx is written but not compared with the network: %s", error)
+    return graphs
+
+
+def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
+    with paddle.no_grad():
+        found = network.detect(paddle.to_tensor(batch["image"]))
+    return raw_from_batch({name: value.numpy() for name, value in found.items()})
+
+
+def _in_words(agreements: dict[str, Agreement]) -> str:
+    return "; ".join(
+        f"{name} differs from the network by {agreement.max_score_difference:.1e} in scores, "
+        f"{agreement.max_box_difference:.2f} px in boxes, mask IoU {agreement.mean_mask_iou:.4f}"
+        for name, agreement in agreements.items()
+    )
