@@ -7,7 +7,7 @@ from typing import Any
 
 from paddlex.modules.instance_segmentation.predictor import InstancePredictor
 from paddlex.modules.official_models import official_model_folder
-from paddlex.utils.errors import UsageError
+from paddlex.utils.errors import InputError, UsageError
 from paddlex.utils.logging import logger, set_up_logging
 
 __all__ = ["create_model"]
@@ -26,6 +26,7 @@ def create_model(
     backend: str = "auto",
     threshold: float | None = None,
     batch_size: int = 1,
+    cpu_threads: int | None = None,
     **options: Any,  # noqa: ANN401 (whatever old scripts pass)
 ) -> InstancePredictor:
     """Load an exported model for prediction.
@@ -41,6 +42,7 @@ def create_model(
         backend: "auto", "onnx", "openvino" or "paddle".
         threshold: keep scores above it; None takes that of the model.
         batch_size: photos run at once.
+        cpu_threads: threads on a CPU; None takes `PADDLE_PDX_CPU_NUM_THREADS`, else all available cores.
         **options: arguments of PaddleX that have no effect here are accepted with a warning.
 
     Raises:
@@ -53,13 +55,19 @@ def create_model(
         if option not in _WITHOUT_EFFECT:
             raise UsageError(
                 f"create_model: unknown argument {option!r}; expected model_dir, device, backend, "
-                "threshold or batch_size"
+                "threshold, batch_size or cpu_threads"
             )
         if value:
             logger.warning("create_model: %s has no effect here; use device and backend", option)
     name, folder = _locate(model_name, model_dir)
     return InstancePredictor(
-        folder, model_name=name, device=device, backend=backend, threshold=threshold, batch_size=batch_size
+        folder,
+        model_name=name,
+        device=device,
+        backend=backend,
+        threshold=threshold,
+        batch_size=batch_size,
+        cpu_threads=cpu_threads,
     )
 
 
@@ -69,4 +77,6 @@ def _locate(model_name: str | Path, model_dir: str | Path | None) -> tuple[str |
         return str(model_name), Path(model_dir)
     if isinstance(model_name, Path) or Path(model_name).expanduser().is_dir():
         return None, Path(model_name)
+    if "/" in model_name or "\\" in model_name:
+        raise InputError(f"{model_name}: no such folder; expected one made by an export, or a model name")
     return model_name, official_model_folder(model_name)

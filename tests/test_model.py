@@ -10,9 +10,10 @@ import pytest
 from tiny_models import photo, write_onnx_model
 
 import paddlex
-from paddlex.modules.official_models import find_model, official_model_folder
+from paddlex.modules.official_models import official_model_folder
+from paddlex.modules.zoo import find_model
 from paddlex.utils.download import cached_path
-from paddlex.utils.errors import DownloadError, UsageError
+from paddlex.utils.errors import DownloadError, InputError, UsageError
 
 pytest.importorskip("onnxruntime")
 
@@ -46,12 +47,13 @@ def test_model_can_be_called(folder: Path) -> None:
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"'Mask-RT-DTER-L': .* did you mean Mask-RT-DETR-L"):
+    with pytest.raises(UsageError, match=r"'Mask-RT-DTER-L' is unknown; did you mean Mask-RT-DETR-L"):
         paddlex.create_model("Mask-RT-DTER-L")
 
 
-def test_name_is_found_whatever_its_case() -> None:
-    assert find_model("mask-rt-detr-l").name == "Mask-RT-DETR-L"
+def test_path_that_is_no_folder_is_no_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        paddlex.create_model(str(tmp_path / "inference"))
 
 
 def test_unknown_argument_is_refused(folder: Path) -> None:

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import shutil
 import tempfile
 from pathlib import Path
 
 from paddlex.inference.folder import SETTINGS_FILE
-from paddlex.repo_apis.paddle_detection.suite import MODELS
-from paddlex.repo_apis.spec import ModelSpec
+from paddlex.modules.zoo import find_model
 from paddlex.utils.download import cache_home, fetch
-from paddlex.utils.errors import DownloadError, UsageError
+from paddlex.utils.errors import DownloadError
 from paddlex.utils.files import safe_extract
 from paddlex.utils.logging import logger
 
-__all__ = ["find_model", "official_model_folder"]
-
-
-def find_model(name: str) -> ModelSpec:
-    """The declaration of a model, whatever the case of its name.
-
-    Raises:
-        UsageError: for an unknown name, with the nearest ones.
-    """
-    by_lower = {known.lower(): spec for known, spec in MODELS.items()}
-    spec = by_lower.get(name.lower())
-    if spec is None:
-        near = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-        hint = (
-            f"did you mean {' or '.join(by_lower[key].name for key in near)}?" if near else "expected one of "
-        )
-        listed = "" if near else ", ".join(MODELS)
-        raise UsageError(f"model {name!r}: neither a folder nor a known model; {hint}{listed}")
-    return spec
+__all__ = ["official_model_folder"]
 
 
 def official_model_folder(name: str) -> Path:

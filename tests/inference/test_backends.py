@@ -166,3 +166,6 @@ def test_threads_follow_the_variable(monkeypatch) -> None:
     monkeypatch.setenv("PADDLE_PDX_CPU_NUM_THREADS", "many")
     with pytest.raises(UsageError, match="PADDLE_PDX_CPU_NUM_THREADS=many"):
         cpu_threads()
+    assert cpu_threads(2) == 2
+    with pytest.raises(UsageError, match="cpu_threads=0"):
+        cpu_threads(0)

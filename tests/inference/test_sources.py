@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -10,7 +14,7 @@ import pytest
 from PIL import Image
 
 from paddlex.inference.sources import read_frames
-from paddlex.utils.errors import ImageReadError, InputError, PaddleXError
+from paddlex.utils.errors import DownloadError, ImageReadError, InputError, PaddleXError
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -192,3 +196,44 @@ def test_unusable_path_is_told_in_one_line(tmp_path: Path, name: str, message: s
 def test_other_objects_are_refused(source: object) -> None:
     with pytest.raises(InputError, match="input of type"):
         list(read_frames(source))
+
+
+@pytest.fixture
+def web_photo(tmp_path: Path, monkeypatch) -> Iterator[tuple[Path, str]]:
+    """A photo on a web server of this machine: (its file, its address)."""
+    monkeypatch.setenv("PADDLE_PDX_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("PADDLE_PDX_OFFLINE", raising=False)
+    path = _save(tmp_path / "web" / "camera.png", RED)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(path.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield path, f"http://127.0.0.1:{server.server_port}/camera.png"
+        server.shutdown()
+        thread.join()
+
+
+def test_address_is_fetched_anew_each_time(web_photo: tuple[Path, str]) -> None:
+    path, address = web_photo
+    assert [_pixel(frame) for frame in read_frames(address)] == [RED]
+    _save(path, BLUE)
+    assert [_pixel(frame) for frame in read_frames(address)] == [BLUE]
+
+
+def test_address_offline_gives_the_last_copy(web_photo: tuple[Path, str], monkeypatch) -> None:
+    path, address = web_photo
+    list(read_frames(address))
+    _save(path, BLUE)
+    monkeypatch.setenv("PADDLE_PDX_OFFLINE", "1")
+    (frame,) = read_frames(address)
+    assert _pixel(frame) == RED
+    assert Path(frame.input_path).name == "camera.png"
+
+
+def test_address_that_fails_gives_the_last_copy_or_the_fault(web_photo: tuple[Path, str]) -> None:
+    path, address = web_photo
+    list(read_frames(address))
+    path.unlink()
+    assert [_pixel(frame) for frame in read_frames(address)] == [RED]
+    with pytest.raises(DownloadError, match=r"other\.png"):
+        list(read_frames(address.replace("camera", "other")))

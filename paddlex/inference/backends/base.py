@@ -36,18 +36,22 @@ class Backend(Protocol):
         """
 
 
-def cpu_threads() -> int:
-    """Threads to run a graph with: `PADDLE_PDX_CPU_NUM_THREADS`, else the cores this process may use.
+def cpu_threads(requested: int | None = None) -> int:
+    """Threads to run a graph with.
+
+    Args:
+        requested: by the caller; None takes `PADDLE_PDX_CPU_NUM_THREADS`, else all available cores.
 
     Raises:
-        UsageError: if the variable is no positive whole number.
+        UsageError: if the number or the variable is no positive whole number.
     """
     text = os.environ.get(_THREADS_VARIABLE, "").strip()
-    if not text:
+    name, value = (_THREADS_VARIABLE, text) if requested is None else ("cpu_threads", str(requested))
+    if not value:
         return available_cores()
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"{_THREADS_VARIABLE}={text}: expected a whole number of at least 1")
-    return int(text)
+    if not value.isdecimal() or int(value) < 1:
+        raise UsageError(f"{name}={value}: expected a whole number of at least 1")
+    return int(value)
 
 
 def named_outputs(values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:

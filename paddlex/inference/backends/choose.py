@@ -32,7 +32,9 @@ def default_device() -> Device:
     return Device("gpu", (0,))
 
 
-def open_backend(folder: ModelFolder, *, device: Device, name: str = "auto") -> Backend:
+def open_backend(
+    folder: ModelFolder, *, device: Device, name: str = "auto", threads: int | None = None
+) -> Backend:
     """Open a model with a backend.
 
     "auto" takes ONNX Runtime on a CPU when the graph and the package are there (several times faster than
@@ -48,7 +50,7 @@ def open_backend(folder: ModelFolder, *, device: Device, name: str = "auto") -> 
     if name == "auto":
         name = _automatic(folder, device=device)
     if name == "paddle":
-        return _open_paddle(folder, device=device)
+        return _open_paddle(folder, device=device, threads=threads)
     if folder.onnx_file is None:
         raise InputError(
             f"{folder.path}: inference.onnx is missing, which backend={name} runs; export it with ONNX"
@@ -56,10 +58,10 @@ def open_backend(folder: ModelFolder, *, device: Device, name: str = "auto") -> 
     if name == "openvino":
         from paddlex.inference.backends.openvino import OpenVinoBackend
 
-        return OpenVinoBackend(folder.onnx_file, device=device)
+        return OpenVinoBackend(folder.onnx_file, device=device, threads=threads)
     from paddlex.inference.backends.onnx import OnnxBackend
 
-    return OnnxBackend(folder.onnx_file, device=device)
+    return OnnxBackend(folder.onnx_file, device=device, threads=threads)
 
 
 def _automatic(folder: ModelFolder, *, device: Device) -> str:
@@ -69,7 +71,7 @@ def _automatic(folder: ModelFolder, *, device: Device) -> str:
     return "onnx" if folder.onnx_file and has_runtime and device.type == "cpu" else "paddle"
 
 
-def _open_paddle(folder: ModelFolder, *, device: Device) -> Backend:
+def _open_paddle(folder: ModelFolder, *, device: Device, threads: int | None) -> Backend:
     if folder.paddle_files is None:
         raise InputError(
             f"{folder.path}: inference.json (or .pdmodel) with inference.pdiparams is missing, which "
@@ -77,4 +79,4 @@ def _open_paddle(folder: ModelFolder, *, device: Device) -> Backend:
         )
     from paddlex.inference.backends.paddle import PaddleBackend
 
-    return PaddleBackend(*folder.paddle_files, device=device)
+    return PaddleBackend(*folder.paddle_files, device=device, threads=threads)

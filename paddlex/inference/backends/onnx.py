@@ -23,6 +23,7 @@ class OnnxBackend:
     Args:
         file: the graph.
         device: CPU, or a GPU if onnxruntime-gpu is installed.
+        threads: as `cpu_threads` takes it.
 
     Raises:
         MissingDependencyError: without onnxruntime, or without its GPU build for a GPU.
@@ -31,8 +32,8 @@ class OnnxBackend:
 
     name = "onnx"
 
-    def __init__(self, file: Path, *, device: Device) -> None:
-        self._session = _open_session(file, device=device)
+    def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
+        self._session = _open_session(file, device=device, threads=cpu_threads(threads))
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 4:
             raise FileFormatError(
@@ -54,14 +55,14 @@ class OnnxBackend:
         return outputs
 
 
-def _open_session(file: Path, *, device: Device) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
+def _open_session(file: Path, *, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingDependencyError("onnxruntime", extra="cpu", why="to run inference.onnx") from error
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.intra_op_num_threads = cpu_threads()
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1  # the graph is a chain: its operators have nothing to do side by side
     options.log_severity_level = 3
     try:

@@ -30,6 +30,7 @@ class OpenVinoBackend:
     Args:
         file: the graph.
         device: must be the CPU.
+        threads: as `cpu_threads` takes it.
 
     Raises:
         MissingDependencyError: without openvino.
@@ -39,10 +40,10 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, file: Path, *, device: Device) -> None:
+    def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
         if device.type != "cpu":
             raise DeviceError(f"device {device}: the openvino backend runs on cpu; choose backend=paddle")
-        self._model = _compile(file)
+        self._model = _compile(file, threads=cpu_threads(threads))
         self._batches = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
 
     def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
@@ -57,7 +58,7 @@ class OpenVinoBackend:
         return found
 
 
-def _compile(file: Path) -> Any:  # noqa: ANN401 (openvino is optional)
+def _compile(file: Path, *, threads: int) -> Any:  # noqa: ANN401 (openvino is optional)
     precision = os.environ.get(_PRECISION_VARIABLE, "f32").lower()
     if precision not in _PRECISIONS:
         raise UsageError(f"{_PRECISION_VARIABLE}={precision}: expected one of {', '.join(_PRECISIONS)}")
@@ -67,7 +68,7 @@ def _compile(file: Path) -> Any:  # noqa: ANN401 (openvino is optional)
         raise MissingDependencyError("openvino", extra="openvino", why="backend=openvino") from error
     options = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": cpu_threads(),
+        "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": precision,
     }
     try:

@@ -34,6 +34,7 @@ class PaddleBackend:
         graph: inference.json or inference.pdmodel.
         weights: inference.pdiparams.
         device: where to run.
+        threads: as `cpu_threads` takes it; for the CPU.
 
     Raises:
         MissingDependencyError: without Paddle.
@@ -43,8 +44,8 @@ class PaddleBackend:
 
     name = "paddle"
 
-    def __init__(self, graph: Path, weights: Path, *, device: Device) -> None:
-        self._predictor = _open_predictor(graph, weights, device=device)
+    def __init__(self, graph: Path, weights: Path, *, device: Device, threads: int | None = None) -> None:
+        self._predictor = _open_predictor(graph, weights, device=device, threads=cpu_threads(threads))
         names = sorted(self._predictor.get_input_names())
         outputs = self._predictor.get_output_names()
         if len(names) != 3 or len(outputs) != 3:
@@ -84,7 +85,7 @@ def _bounded_scale(im_shape: NDArray[np.float32], scale_factor: NDArray[np.float
     return np.asarray(im_shape / np.maximum(np.round(frame * shrink), 1), dtype=np.float32)
 
 
-def _open_predictor(graph: Path, weights: Path, *, device: Device) -> Any:  # noqa: ANN401 (no types)
+def _open_predictor(graph: Path, weights: Path, *, device: Device, threads: int) -> Any:  # noqa: ANN401 (no types)
     prepare_cpu()
     try:
         from paddle import inference, is_compiled_with_cuda
@@ -105,7 +106,7 @@ def _open_predictor(graph: Path, weights: Path, *, device: Device) -> Any:  # no
     elif device.type == "cpu":
         config.disable_gpu()
         config.disable_mkldnn()
-        config.set_cpu_math_library_num_threads(cpu_threads())
+        config.set_cpu_math_library_num_threads(threads)
     else:
         config.enable_custom_device(device.type, card)
     try:

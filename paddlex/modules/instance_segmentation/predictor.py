@@ -34,6 +34,7 @@ class InstancePredictor:
         backend: "auto", "onnx", "openvino" or "paddle".
         threshold: keep scores above it; None takes that of the model.
         batch_size: photos run at once.
+        cpu_threads: threads on a CPU; None takes `PADDLE_PDX_CPU_NUM_THREADS`, else all available cores.
 
     Raises:
         InputError: if the folder is no inference folder.
@@ -52,6 +53,7 @@ class InstancePredictor:
         backend: str = "auto",
         threshold: float | None = None,
         batch_size: int = 1,
+        cpu_threads: int | None = None,
     ) -> None:
         self.folder: ModelFolder = read_model_folder(model_dir)
         _require_same_model(self.folder, model_name)
@@ -61,7 +63,7 @@ class InstancePredictor:
         self._preprocess = Preprocessor(
             self.folder.preprocess, where=f"{self.folder.path / 'inference.yml'}: Preprocess"
         )
-        self._backend = open_backend(self.folder, device=self.device, name=backend)
+        self._backend = open_backend(self.folder, device=self.device, name=backend, threads=cpu_threads)
 
     @property
     def backend(self) -> str:
@@ -163,6 +165,7 @@ def run_predict(
     threshold: float | None = None,
     device: str | None = None,
     backend: str = "auto",
+    cpu_threads: int | None = None,
 ) -> dict[str, Any]:
     """Predict, print and save every photo: the predict mode.
 
@@ -179,6 +182,7 @@ def run_predict(
         threshold: keep scores above it; None takes that of the model.
         device: None takes a GPU if there is one.
         backend: "auto", "onnx", "openvino" or "paddle".
+        cpu_threads: threads on a CPU; None takes all available cores.
 
     Returns:
         `model_name`, `backend`, `device`, `images`, `instances`, `class_counts` and `unreadable`.
@@ -193,6 +197,7 @@ def run_predict(
         backend=backend,
         threshold=threshold,
         batch_size=batch_size,
+        cpu_threads=cpu_threads,
     )
     faults: list[PaddleXError] = []
     namer = _FileNamer(input, Path(output_dir))
