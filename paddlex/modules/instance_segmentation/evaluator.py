@@ -1,0 +1,266 @@
+"""Weights -> scores: COCO's box and mask AP, with everything users receive in prediction applied before."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import paddle
+from paddle import nn
+
+from paddlex.data.instance_dataset import InstanceDataset
+from paddlex.data.transforms.batch import Batch
+from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.inference.postprocess import postprocess, raw_from_batch
+from paddlex.metrics.coco_ap import CocoAveragePrecision, IouType
+from paddlex.metrics.confusion import InstanceConfusion
+from paddlex.modules.inference_config import preprocess_operations
+from paddlex.modules.instance_segmentation.score_tables import class_table, score_table
+from paddlex.modules.instance_segmentation.trained_network import TrainedNetwork, load_trained_network
+from paddlex.modules.paddle_device import use_device
+from paddlex.repo_apis.spec import ModelSpec
+from paddlex.structures.results import Detections
+from paddlex.utils.charts_curves import confusion_matrix_chart, pr_curve
+from paddlex.utils.errors import WeightsError
+from paddlex.utils.files import write_json
+from paddlex.utils.images import read_image
+from paddlex.utils.logging import logger
+from paddlex.utils.progress import progress
+
+__all__ = ["evaluate", "evaluate_network"]
+
+_MOST_CLASSES_LISTED = 100
+
+
+def evaluate(
+    *,
+    spec: ModelSpec,
+    dataset_dir: Path,
+    output_dir: Path,
+    weight_path: str | Path,
+    device: str | None = None,
+    batch_size: int = 1,
+    num_workers: int = 4,
+    input_size: int | None = None,
+) -> dict[str, Any]:
+    """Score weights on the validation photos of a data set.
+
+    Args:
+        spec: the model the weights are of.
+        dataset_dir: holds `images/` and `annotations/instance_val.json`.
+        output_dir: gets the folder `evaluate` with predictions and charts.
+        weight_path: `.pdparams` file or URL.
+        device: `cpu`, `gpu`, `gpu:0`, ...; None takes a GPU if there is one.
+        batch_size: photos run at once.
+        num_workers: threads that read photos.
+        input_size: side of the square input; None takes the one trained for.
+
+    Returns:
+        Fields of evaluate_result.json: `metrics` with `AP` = mask AP in [0, 1] and the rest, `per_class`,
+        `files`.
+
+    Raises:
+        WeightsError: if the weights are missing, another model's, or of other classes than the data set.
+        DatasetError, FileFormatError: if the data set cannot be used.
+        DeviceError: if the device is not there.
+    """
+    use_device(device)
+    dataset = InstanceDataset(dataset_dir / "images", dataset_dir / "annotations" / "instance_val.json")
+    trained = load_trained_network(
+        spec, weight_path=weight_path, input_size=input_size, dataset_dir=dataset_dir
+    )
+    _require_same_classes(trained, dataset, source=str(weight_path))
+    return evaluate_network(
+        trained.network,
+        spec=spec,
+        dataset=dataset,
+        input_size=trained.input_size,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        output_dir=output_dir / "evaluate",
+    )
+
+
+def evaluate_network(
+    network: nn.Layer,
+    *,
+    spec: ModelSpec,
+    dataset: InstanceDataset,
+    input_size: tuple[int, int] | None,
+    batch_size: int = 1,
+    num_workers: int = 4,
+    output_dir: Path | None = None,
+) -> dict[str, Any]:
+    """Score a network on all photos of a data set, those without objects included.
+
+    Args:
+        network: with a `detect` method; comes back in the mode it was in.
+        spec: says how photos are prepared.
+        dataset: annotated photos, classes in the order of the network's.
+        input_size: (height, width) of the network input; None keeps the recipe's.
+        batch_size: photos run at once.
+        num_workers: threads that read photos; 0 reads them in between.
+        output_dir: gets predictions and charts; None writes nothing.
+
+    Returns:
+        `metrics`: COCO's twelve numbers for masks (`AP`, ...) and boxes (`bbox_AP`, ...), and precision,
+        recall and F1 of what a user sees at the model's threshold, in [0, 1], NaN where undefined.
+        `per_class`: one entry a class. `files`: paths relative to `output_dir`.
+
+    Raises:
+        ImageReadError: if a photo cannot be decoded.
+    """
+    truth = dataset.ground_truth()
+    threshold = spec.recipe.deploy.draw_threshold
+    average_precision = CocoAveragePrecision(ground_truth=truth)
+    confusion = InstanceConfusion(ground_truth=truth, score=threshold)
+    preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
+    started = time.monotonic()
+    prepared = _prepare_all(truth["images"], preprocess, num_workers=num_workers)
+    for image, detections in _detect_all(network, prepared, batch_size=batch_size, count=len(dataset)):
+        average_precision.update(image_id=image["id"], detections=detections)
+        confusion.update(image_id=image["id"], detections=detections)
+    logger.info("%d photos in %.1f s", len(dataset), time.monotonic() - started)
+    metrics = {**average_precision.compute(), **confusion.compute()}
+    per_class = _per_class(average_precision, truth)
+    logger.info("%s", score_table(metrics, photos=len(dataset)))
+    if len(per_class) <= _MOST_CLASSES_LISTED:
+        logger.info("%s", class_table(per_class))
+    files = (
+        _write(output_dir, average_precision, confusion, class_names=dataset.class_names, threshold=threshold)
+        if output_dir is not None
+        else []
+    )
+    return {"metrics": metrics, "per_class": per_class, "files": files}
+
+
+def _require_same_classes(trained: TrainedNetwork, dataset: InstanceDataset, *, source: str) -> None:
+    """Refuse weights whose scores on this data set would mean nothing."""
+    theirs, ours = trained.class_names, dataset.class_names
+    if len(theirs) != len(ours):
+        raise WeightsError(
+            f"{source}: weights for {len(theirs)} classes, {dataset.annotation_file} has {len(ours)}; use "
+            "weights trained on this data set, or the data set they were trained on"
+        )
+    if not trained.names_known or theirs == ours:
+        return
+    index = next(i for i, pair in enumerate(zip(theirs, ours, strict=True)) if pair[0] != pair[1])
+    difference = (
+        f"class {index} is {theirs[index]!r} in the weights, {ours[index]!r} in {dataset.annotation_file}"
+    )
+    if sorted(theirs) == sorted(ours):
+        raise WeightsError(f"{source}: {difference}; put the categories in the order of the training")
+    logger.warning("%s: %s; they are taken for the same", source, difference)
+
+
+# ---------------------------------------------------------------- photos to detections
+
+_Prepared = tuple[dict[str, Any], Batch]
+
+
+def _prepare_all(
+    images: list[dict[str, Any]], preprocess: Preprocessor, *, num_workers: int
+) -> Iterator[_Prepared]:
+    """Read and prepare photos in order, a few ahead of their use."""
+
+    def prepare(image: dict[str, Any]) -> _Prepared:
+        return image, preprocess(read_image(image["file_name"]))
+
+    if num_workers < 1:
+        yield from map(prepare, images)
+        return
+    # Threads suffice: decoding and resizing run outside Python's lock.
+    with ThreadPoolExecutor(num_workers) as pool:
+        ahead: deque[Future[_Prepared]] = deque()
+        for image in images:
+            ahead.append(pool.submit(prepare, image))
+            if len(ahead) > 2 * num_workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _detect_all(
+    network: nn.Layer, prepared: Iterator[_Prepared], *, batch_size: int, count: int
+) -> Iterator[tuple[dict[str, Any], Detections]]:
+    """Run the network over all photos; yields each photo's entry and everything found on it."""
+    was_training = network.training
+    network.eval()
+    shown = progress(prepared, description="Evaluating", total=count)
+    try:
+        while chunk := list(itertools.islice(shown, batch_size)):
+            # Models that keep the aspect make inputs of several sizes; equal ones in a row share a run.
+            for _, group in itertools.groupby(chunk, key=lambda one: one[1]["image"].shape):
+                yield from _detect(network, list(group))
+    finally:
+        if was_training:
+            network.train()
+
+
+def _detect(network: nn.Layer, batch: list[_Prepared]) -> Iterator[tuple[dict[str, Any], Detections]]:
+    stacked = Preprocessor.stack([one for _, one in batch])
+    with paddle.no_grad():
+        found = network.detect(paddle.to_tensor(stacked["image"]))
+    raws = raw_from_batch({name: value.astype(_plain(value)).numpy() for name, value in found.items()})
+    for (image, _), raw in zip(batch, raws, strict=True):
+        yield image, postprocess(raw, size=(image["height"], image["width"]))
+
+
+def _plain(value: paddle.Tensor) -> str:
+    """Half precision becomes float32, which numpy knows."""
+    return "float32" if value.is_floating_point() else "int64"
+
+
+# ---------------------------------------------------------------- results
+
+
+def _per_class(average_precision: CocoAveragePrecision, truth: dict[str, Any]) -> list[dict[str, Any]]:
+    annotated = Counter(entry["category_id"] for entry in truth["annotations"] if not entry["iscrowd"])
+    masks, boxes = (average_precision.tables[kind].per_class() for kind in ("segm", "bbox"))
+    return [
+        {
+            "name": category["name"],
+            "category_id": category["id"],
+            "annotated": annotated[category["id"]],
+            "AP": float(masks[i]),
+            "bbox_AP": float(boxes[i]),
+        }
+        for i, category in enumerate(truth["categories"])
+    ]
+
+
+def _write(
+    folder: Path,
+    average_precision: CocoAveragePrecision,
+    confusion: InstanceConfusion,
+    *,
+    class_names: tuple[str, ...],
+    threshold: float,
+) -> list[str]:
+    """Write predictions and charts; returns their names."""
+    files = []
+    kinds: tuple[tuple[IouType, str], ...] = (("segm", "mask"), ("bbox", "box"))
+    for kind, word in kinds:
+        write_json(folder / f"{word}_predictions.json", average_precision.results(kind), indent=None)
+        recall, precision = average_precision.tables[kind].curves(iou=0.5)
+        pr_curve(
+            folder / f"{word}_pr_curve.png",
+            recall=recall,
+            precision=precision,
+            class_names=class_names,
+            average_precision=precision.mean(axis=0),  # over the 101 recall thresholds
+            title=f"{word.capitalize()} precision over recall at IoU 0.50",
+        )
+        files += [f"{word}_predictions.json", f"{word}_pr_curve.png"]
+    confusion_matrix_chart(
+        folder / "confusion_matrix.png",
+        counts=confusion.counts,
+        class_names=class_names,
+        title=f"Instances with score ≥ {threshold:.2f}, matched at mask IoU ≥ 0.50",
+    )
+    return [*files, "confusion_matrix.png"]
