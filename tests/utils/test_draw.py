@@ -69,7 +69,7 @@ def test_small_mask_is_not_buried_under_a_large_one() -> None:
 
 @pytest.mark.parametrize("size", [(20, 30), (75, 100), (600, 800), (400, 6000)], ids=str)
 def test_label_of_a_box_in_the_corner_is_readable(size: tuple[int, int]) -> None:
-    height, width = size
+    _, width = size
     box = np.array([[width - 12, 0, width, 10]], np.float32)
     drawn = draw_instances(_grey(*size), boxes=box, labels=["H"], class_ids=[0])
     white = np.argwhere((drawn > 180).all(axis=2))
