@@ -192,7 +192,7 @@ def summarise_faults(faults: Sequence[Fault]) -> str:
 
 # ---------------------------------------------------------------- entries
 
-# Fits 64 bits.
+# As many digits as surely fit 64 bits.
 _DIGITS = re.compile(r"\s*-?[0-9]{1,18}\s*")
 
 Fail = Callable[[Fault], None]

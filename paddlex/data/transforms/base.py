@@ -144,7 +144,7 @@ def _build_all(
         except ConfigError as error:
             problems.append(f"{place}.{error}")
     if problems:
-        raise ConfigError(f"{where}: {len(problems)} faults in the list of transforms", problems)
+        raise ConfigError(f"{where}: the list of transforms is faulty", problems)
     return built
 
 

@@ -1,0 +1,144 @@
+"""What every transform must keep, whatever it does: shapes fit, boxes follow masks, the input stays."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from samples import HEIGHT, WIDTH, make_sample
+
+from paddlex.data.transforms.base import BATCH_TRANSFORMS, SAMPLE_TRANSFORMS, build_batch_transforms
+from paddlex.structures.sample import Sample
+
+# At least one parameter set for every registered name; random ones always act.
+CASES = {
+    "BatchRandomResize": {"target_sizes": [32, 48, [40, 56]]},
+    "NormalizeImage": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+    "Pad": {"size": [80, 96]},
+    "PadBatch": {"stride": 32},
+    "PadStride": {"stride": 32},
+    "Permute": {},
+    "RandomCrop": {"allow_no_crop": False},
+    "RandomDistort": {"prob": 1.0, "each_prob": 1.0},
+    "RandomExpand": {"prob": 1.0},
+    "RandomFlip": {"prob": 1.0},
+    "Resize": {"target_size": [96, 80]},
+}
+SEEDS = range(6)
+
+every_transform = pytest.mark.parametrize("name", CASES)
+
+
+def applied(name: str, sample: Sample, *, seed: int) -> Sample:
+    (result,) = build_batch_transforms([{name: CASES[name]}])([sample], np.random.default_rng(seed))
+    return result
+
+
+def test_cases_cover_the_registry():
+    assert CASES.keys() == SAMPLE_TRANSFORMS.keys() | BATCH_TRANSFORMS.keys()
+
+
+@every_transform
+@pytest.mark.parametrize("seed", SEEDS)
+def test_image_masks_and_label_map_share_one_canvas(name, seed):
+    result = applied(name, make_sample(label_map=True), seed=seed)
+    size = result.image.shape[1:] if name == "Permute" else result.image.shape[:2]
+    assert result.masks.size == size
+    assert result.label_map.shape == size
+    assert len(result.boxes) == len(result.class_ids) == len(result.masks)
+    assert result.boxes.dtype == np.float32 and result.class_ids.dtype == np.int64
+    assert (result.boxes >= 0).all() and (result.boxes <= [size[1], size[0], size[1], size[0]]).all()
+
+
+@every_transform
+@pytest.mark.parametrize("seed", SEEDS)
+def test_boxes_follow_masks_within_a_pixel(name, seed):
+    result = applied(name, make_sample(), seed=seed)
+    assert len(result.boxes)
+    np.testing.assert_allclose(result.boxes, result.masks.boxes(), atol=1.0)
+
+
+@every_transform
+@pytest.mark.parametrize("seed", SEEDS)
+def test_label_map_follows_masks(name, seed):
+    result = applied(name, make_sample(label_map=True), seed=seed)
+    union = result.masks.to_dense().any(axis=0)
+    kept_objects = result.label_map == 1
+    if name == "RandomCrop":  # an object whose centre is cut off leaves the masks, not the label map
+        assert kept_objects[union].all()
+    else:
+        np.testing.assert_array_equal(kept_objects, union)
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"NormalizeImage", "Permute", "RandomDistort"}))
+def test_objects_lie_where_the_image_shows_them(name):
+    result = applied(name, make_sample(), seed=1)
+    for index in range(len(result.masks)):
+        inside = result.image[result.masks.dense(index)]
+        assert inside.min() >= 100  # objects are 150 to 250, the rest 0 to 99, padding at most 127
+
+
+@every_transform
+def test_photo_without_objects_passes(name):
+    for seed in SEEDS:
+        result = applied(name, make_sample(empty=True, label_map=True), seed=seed)
+        assert result.boxes.shape == (0, 4) and len(result.masks) == 0
+
+
+@every_transform
+def test_photo_without_annotations_passes(name):
+    """Prediction has neither masks nor a label map."""
+    sample = make_sample(empty=True)
+    sample.masks = None
+    result = applied(name, sample, seed=0)
+    assert result.masks is None and result.label_map is None
+
+
+@every_transform
+def test_input_stays_as_it_was(name):
+    sample = make_sample(label_map=True)
+    before = copy.deepcopy(sample)
+    applied(name, sample, seed=3)
+    for field in ("image", "boxes", "class_ids", "label_map"):
+        np.testing.assert_array_equal(getattr(sample, field), getattr(before, field))
+    np.testing.assert_array_equal(sample.masks.to_dense(), before.masks.to_dense())
+    assert sample.scale_factor == before.scale_factor
+
+
+@every_transform
+def test_same_generator_gives_the_same_sample(name):
+    one, two = (applied(name, make_sample(), seed=11) for _ in range(2))
+    np.testing.assert_array_equal(one.image, two.image)
+    np.testing.assert_array_equal(one.boxes, two.boxes)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "Random" in n and n != "RandomFlip"])
+def test_other_generator_gives_another_sample(name):
+    images = [applied(name, make_sample(), seed=seed).image for seed in SEEDS]
+    assert any(image.shape != images[0].shape or (image != images[0]).any() for image in images[1:])
+
+
+@every_transform
+def test_smallest_photo_passes(name):
+    sample = make_sample(empty=True)
+    sample.image = sample.image[:1, :1]
+    sample.masks = sample.masks.place(size=(1, 1))
+    for seed in SEEDS:
+        assert applied(name, sample, seed=seed).image.size >= 3
+
+
+@every_transform
+def test_transform_is_immutable_and_picklable(name):
+    step = build_batch_transforms([{name: CASES[name]}]).steps[0]
+    step = getattr(step, "steps", (step,))[0]
+    assert pickle.loads(pickle.dumps(step)) == step
+    with pytest.raises(AttributeError):
+        step.prob = 3
+
+
+def test_original_size_and_id_are_kept_by_all():
+    for name in CASES:
+        result = applied(name, make_sample(), seed=0)
+        assert (result.original_size, result.image_id) == ((HEIGHT, WIDTH), 5)
