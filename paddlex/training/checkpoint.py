@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from paddlex.utils.files import atomic_path, write_json
 from paddlex.utils.logging import logger
 from paddlex.utils.pdparams import read_pdparams, read_pickle
 
-__all__ = ["LATEST", "Checkpoints"]
+__all__ = ["LATEST", "Checkpoints", "read_facts"]
 
 LATEST = "latest"
 
@@ -47,6 +48,7 @@ class Checkpoints(Hook):
         patience: evaluations without a better score that end the run, or None.
         keep: evaluated checkpoints to keep.
         extra_files: what writes further files of a checkpoint, by file name.
+        facts: plain data that a resumed run needs before it can build its loop; see `read_facts`.
     """
 
     def __init__(
@@ -60,14 +62,14 @@ class Checkpoints(Hook):
         patience: int | None = None,
         keep: int = 5,
         extra_files: Mapping[str, Writer] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.history: list[Evaluated] = []
         self.best: Evaluated | None = None
-        self.metrics: dict[str, float] = {}
         self._store, self._evaluate, self._model_name = store, evaluate, model_name
         self._eval_interval, self._save_interval = eval_interval, save_interval
         self._patience, self._keep = patience, keep
-        self._extra_files = dict(extra_files or {})
+        self._extra_files, self._facts = dict(extra_files or {}), dict(facts or {})
 
     # ------------------------------------------------------------------ moments
 
@@ -136,6 +138,7 @@ class Checkpoints(Hook):
             "seed": loop.seed,
             "ema_step": loop.ema.step if loop.ema is not None else None,
             "precision": loop.precision.state(),
+            "facts": self._facts,
             "history": [dataclasses.asdict(item) for item in self.history],
             "best": dataclasses.asdict(self.best) if self.best else None,
         }
@@ -153,8 +156,8 @@ class Checkpoints(Hook):
         if not distributed.is_main_rank():
             return
         self._store.remove(LATEST)
-        score = self._score(loop)
-        entry = Evaluated(name=name, epoch=epoch, score=score)
+        score, metrics = self._score(loop)
+        entry = Evaluated(name=name, epoch=epoch, score=score, metrics=metrics)
         self.history.append(entry)
         improved = self.best is None or score >= self.best.score
         if improved:
@@ -171,19 +174,16 @@ class Checkpoints(Hook):
             self._store.remove(old.name)
         self._write_results(loop, done=False)
 
-    def _score(self, loop: Loop) -> float:
+    def _score(self, loop: Loop) -> tuple[float, dict[str, float]]:
         loop.network.eval()
-        if loop.ema is None:
-            score, self.metrics = self._evaluate()
-        else:
-            with loop.ema.applied():
-                score, self.metrics = self._evaluate()
+        with contextlib.nullcontext() if loop.ema is None else loop.ema.applied():
+            score, metrics = self._evaluate()
         for hook in loop.hooks:
-            hook.after_evaluation(loop, self.metrics)
+            hook.after_evaluation(loop, metrics)
         if not math.isfinite(score):
             logger.warning("the evaluation gave no score (no annotated objects?); counted as 0")
-            return 0.0
-        return score
+            score = 0.0
+        return score, metrics
 
     def _record_score(self, loop: Loop, entry: Evaluated) -> None:
         stem = self._store.stem(entry.name)
@@ -224,12 +224,7 @@ class Checkpoints(Hook):
             WeightsError: if files are missing or belong to another network.
         """
         stem = weight_path.with_suffix("")
-        states = read_pickle(Path(f"{stem}.pdstates"))
-        if not isinstance(states, dict) or "step" not in states:
-            raise WeightsError(
-                f"{stem}.pdstates: not a checkpoint of this toolkit; to start from its weights only, give "
-                "them as Train.pretrain_weight_path"
-            )
+        states = _read_states(weight_path)
         averages = read_pdparams(weight_path)
         raw = read_pdparams(Path(f"{stem}.pdema")) if Path(f"{stem}.pdema").is_file() else averages
         weights = dict(loop.network.state_dict())
@@ -243,6 +238,26 @@ class Checkpoints(Hook):
         loop.position = _position(loop, states)
         self.history = [Evaluated(**item) for item in states["history"]]
         self.best = Evaluated(**states["best"]) if states["best"] else None
+
+
+def read_facts(weight_path: Path) -> dict[str, Any]:
+    """The `facts` that the checkpoint of `weight_path` was saved with.
+
+    Raises:
+        WeightsError: if it is no checkpoint.
+    """
+    return dict(_read_states(weight_path)["facts"])
+
+
+def _read_states(weight_path: Path) -> dict[str, Any]:
+    path = weight_path.with_suffix(".pdstates")
+    states = read_pickle(path)
+    if not isinstance(states, dict) or "facts" not in states:
+        raise WeightsError(
+            f"{path}: not a checkpoint of this toolkit; to start from its weights only, give them as "
+            "Train.pretrain_weight_path"
+        )
+    return states
 
 
 def _position(loop: Loop, states: Mapping[str, Any]) -> Position:

@@ -17,7 +17,7 @@ PREVIOUS = "previous_{number}"
 _NEW, _OLD, _DELETED = ".new-", ".old-", ".deleted-"
 _STATES = ".pdstates"
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
 
 
 class CheckpointStore:

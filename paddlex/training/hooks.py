@@ -58,36 +58,43 @@ class ProgressReport(Hook):
         self._interval = interval
         self._window: deque[StepReport] = deque(maxlen=interval)
         self._recent_seconds: deque[float] = deque(maxlen=100)
-        self._bar: Progress | None = None
-        self._task: TaskID | None = None
-
-    def before_training(self, loop: Loop) -> None:
-        """Show the bar."""
-        self._bar = progress_bar()
-        self._bar.start()
-        self._task = self._bar.add_task(
-            "Training", total=loop.total_steps, completed=loop.position.step, status=""
-        )
+        self._bar: tuple[Progress, TaskID] | None = None
 
     def after_step(self, loop: Loop, report: StepReport) -> None:
         """Advance the bar; write a line when due."""
         self._window.append(report)
         self._recent_seconds.append(report.seconds)
-        if self._bar is not None and self._task is not None:
-            status = (
-                f"epoch {report.epoch + 1}/{loop.epochs}  loss {report.losses['loss']:.4f}  "
-                f"lr {report.learning_rate:.2e}  {report.images / report.seconds:.1f} images/s  "
-                f"{memory_megabytes():.0f} MB"
-            )
-            self._bar.update(self._task, completed=loop.position.step, status=status)
+        status = (
+            f"epoch {report.epoch + 1}/{loop.epochs}  loss {report.losses['loss']:.4f}  "
+            f"lr {report.learning_rate:.2e}  {report.images / report.seconds:.1f} images/s  "
+            f"{memory_megabytes():.0f} MB"
+        )
+        bar, task = self._shown(loop)
+        bar.update(task, completed=loop.position.step, status=status)
         if loop.position.step % self._interval == 0 or loop.position.step_in_epoch == loop.steps_per_epoch:
             logger.info("%s", self._line(loop, report))
             self._window.clear()
 
+    def after_epoch(self, loop: Loop) -> None:
+        """Make room for the bar of an evaluation; the next step brings this one back."""
+        self.close()
+
     def after_training(self, loop: Loop) -> None:
         """Take the bar away."""
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away; also to be called after an error."""
         if self._bar is not None:
-            self._bar.stop()
+            self._bar[0].stop()
+            self._bar = None
+
+    def _shown(self, loop: Loop) -> tuple[Progress, TaskID]:
+        if self._bar is None:
+            bar = progress_bar(transient=True)
+            bar.start()
+            self._bar = bar, bar.add_task("Training", total=loop.total_steps, status="")
+        return self._bar
 
     def _line(self, loop: Loop, report: StepReport) -> str:
         window = list(self._window)

@@ -32,6 +32,9 @@ def trainable_parameters(network: nn.Layer) -> dict[str, Tensor]:
 def freeze_parameters(network: nn.Layer, patterns: Sequence[str]) -> list[str]:
     """Stop the parameters whose name matches a pattern, or begins with it at a dot, from learning.
 
+    Returns:
+        Names of those that learnt before.
+
     Raises:
         UsageError: if a pattern matches no parameter.
     """
@@ -44,10 +47,15 @@ def freeze_parameters(network: nn.Layer, patterns: Sequence[str]) -> list[str]:
             raise UsageError(
                 f"Train.freeze: {pattern!r} matches no parameter; names begin with {', '.join(heads)}"
             )
-        frozen += names
+        frozen += [name for name in names if not parameters[name].stop_gradient]
     for name in frozen:
         parameters[name].stop_gradient = True
         parameters[name].trainable = False
+    for layer in network.sublayers():
+        scales = layer.parameters(include_sublayers=False)
+        if isinstance(layer, nn.layer.norm._BatchNormBase) and all(value.stop_gradient for value in scales):
+            # A frozen normalisation keeps its statistics too.
+            layer._use_global_stats = True
     return sorted(set(frozen))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = ["BEST", "FINAL", "Evaluated", "train_results"]
@@ -27,11 +27,13 @@ class Evaluated:
         name: of its folder.
         epoch: epochs finished when it was saved.
         score: what the best model is chosen by, 0 to 1.
+        metrics: all that the evaluation measured.
     """
 
     name: str
     epoch: int
     score: float
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 def train_results(

@@ -1,0 +1,125 @@
+"""A recipe and a user's options turned into a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddle import nn
+
+from paddlex.repo_apis.recipe import Recipe
+from paddlex.training import distributed
+from paddlex.training.ema import Ema
+from paddlex.training.hooks import Hook
+from paddlex.training.loop import Loader, Loop
+from paddlex.training.optim import build_optimizer, trainable_parameters
+from paddlex.training.options import TrainOptions
+from paddlex.training.precision import Precision
+from paddlex.training.schedules import LearningRate, scaled_learning_rate, warmup_length
+from paddlex.utils.errors import ConfigError
+from paddlex.utils.logging import logger
+
+__all__ = ["build_loop"]
+
+
+def build_loop(
+    network: nn.Layer,
+    loader: Loader,
+    *,
+    recipe: Recipe,
+    options: TrainOptions,
+    output_dir: Path,
+    hooks: Sequence[Hook],
+) -> Loop:
+    """Build the loop that trains `network` as `recipe` says and `options` change.
+
+    Args:
+        network: with its start weights, and with what is frozen frozen.
+        loader: batches of this card.
+        recipe: what upstream fixed.
+        options: what the user chose.
+        output_dir: of the run.
+        hooks: called in this order.
+
+    Raises:
+        ConfigError: an average of the weights is wanted and the recipe has none.
+        UsageError: nothing is left to learn.
+    """
+    optimizer = build_optimizer(
+        trainable_parameters(network).values(),
+        algorithm=recipe.optimizer.type,
+        weight_decay=recipe.optimizer.weight_decay,
+        momentum=recipe.optimizer.momentum,
+    )
+    precision = Precision(options.amp)
+    network, optimizer = precision.prepare(network, optimizer)
+    steps = -(-len(loader) // options.accumulate_steps) * options.epochs
+    return Loop(
+        network=network,
+        loader=loader,
+        optimizer=optimizer,
+        learning_rate=_learning_rate(recipe, options, total_steps=steps),
+        epochs=options.epochs,
+        output_dir=output_dir,
+        accumulate_steps=options.accumulate_steps,
+        clip_norm=recipe.optimizer.clip_norm if options.clip_norm == "recipe" else options.clip_norm,
+        ema=_ema(network, recipe, wanted=options.ema),
+        precision=precision,
+        seed=options.seed,
+        hooks=hooks,
+    )
+
+
+def _learning_rate(recipe: Recipe, options: TrainOptions, *, total_steps: int) -> LearningRate:
+    """The recipe's schedule over the whole run, from the rate that was chosen, or that fits the batch."""
+    batch = options.batch_size * options.accumulate_steps * distributed.world_size()
+    if options.learning_rate is not None:
+        base = options.learning_rate
+        logger.info("learning rate %.6g, as given, for %d photos a step", base, batch)
+    else:
+        base = scaled_learning_rate(
+            recipe.learning_rate,
+            batch=batch,
+            reference_batch=recipe.reference_batch,
+            scaling=options.lr_scaling,
+        )
+        logger.info(
+            "learning rate %.6g: the recipe's %.6g for %d photos a step, scaled (%s) to %d photos a step",
+            *(base, recipe.learning_rate, recipe.reference_batch, options.lr_scaling, batch),
+        )
+    wanted = _wanted_warmup(recipe, options, total_steps=total_steps)
+    warmup = warmup_length(wanted, total_steps=total_steps)
+    shortened = f" (shortened from {wanted} to a quarter of the run)" if warmup < wanted else ""
+    logger.info("%d steps in %d epochs, %d of warm-up%s", total_steps, options.epochs, warmup, shortened)
+    schedule = recipe.schedule
+    return LearningRate(
+        base=base,
+        total_steps=total_steps,
+        decay=schedule.type,
+        milestones=schedule.milestones,
+        gamma=schedule.gamma,
+        length=schedule.length,
+        power=schedule.power,
+        end=schedule.end_lr,
+        warmup_steps=warmup,
+        warmup_start=recipe.warmup.start_factor,
+    )
+
+
+def _wanted_warmup(recipe: Recipe, options: TrainOptions, *, total_steps: int) -> int:
+    if options.warmup_steps is not None:
+        return options.warmup_steps
+    if recipe.warmup.epochs is not None:
+        return round(recipe.warmup.epochs * total_steps)
+    return recipe.warmup.steps or 0
+
+
+def _ema(network: nn.Layer, recipe: Recipe, *, wanted: bool | None) -> Ema | None:
+    if wanted is False or (wanted is None and recipe.ema is None):
+        return None
+    if recipe.ema is None:
+        raise ConfigError(
+            "1 problem in the configuration:",
+            ["Train.ema: found true, expected null or false: this recipe has no average"],
+        )
+    return Ema(network, decay=recipe.ema.decay, kind=recipe.ema.type, skip=recipe.ema.skip)
