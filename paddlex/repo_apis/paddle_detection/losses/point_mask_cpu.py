@@ -4,8 +4,8 @@ One pair is done at a time for all layers, so that its points stay in the proces
 its gradient are one sparse product each, and the losses' derivatives are written down rather than recorded.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import paddle
@@ -14,8 +14,8 @@ from paddle import Tensor
 from paddle.autograd import PyLayer, PyLayerContext
 from paddle.utils.dlpack import from_dlpack
 
+from paddlex.nn.host_threads import share_among_threads
 from paddlex.nn.point_sampling import BinaryMaskSampler, bilinear_matrix
-from paddlex.utils.cpu import available_cores
 
 __all__ = ["point_mask_losses_cpu"]
 
@@ -32,8 +32,9 @@ def point_mask_losses_cpu(
     num_random: int,
 ) -> tuple[Tensor, Tensor]:
     """Compute what `point_mask.point_mask_losses` does; the arguments are the same."""
-    scorer = _PairScorer(masks.numpy(), num_uncertain=num_uncertain, num_random=num_random)
-    return _PointMaskLosses.apply(pair_logits, scorer, indices.numpy(), points)
+    sampler = BinaryMaskSampler(masks.numpy())
+    counts = (num_uncertain, num_random)
+    return _PointMaskLosses.apply(pair_logits, sampler, indices.numpy(), points, counts)
 
 
 class _PointMaskLosses(PyLayer):
@@ -43,20 +44,24 @@ class _PointMaskLosses(PyLayer):
     def forward(
         ctx: PyLayerContext,
         pair_logits: Tensor,
-        scorer: "_PairScorer",
+        sampler: BinaryMaskSampler,
         indices: NDArray[np.int64],
         points: Tensor,
+        counts: tuple[int, int],
     ) -> tuple[Tensor, Tensor]:
         # DLPack shares the memory; `numpy()` and `to_tensor` would copy over 100 MB per step.
         maps, host_points = np.from_dlpack(pair_logits.detach()), np.from_dlpack(points)
         losses = np.empty((2, *indices.shape), np.float32)
         gradients = np.empty((2, *maps.shape), np.float32)
 
-        def score(pair: int) -> None:
-            losses[:, pair], gradients[:, pair] = scorer.score(maps[pair], indices[pair], host_points[pair])
+        def score(pairs: range) -> None:
+            scorer = _PairScorer(sampler, maps.shape[1:], num_points=host_points.shape[1], counts=counts)
+            for pair in pairs:
+                losses[:, pair], gradients[:, pair] = scorer.score(
+                    maps[pair], indices[pair], host_points[pair]
+                )
 
-        with ThreadPoolExecutor(_num_threads()) as pool:
-            list(pool.map(score, range(len(maps))))
+        share_among_threads(score, len(maps))
         ctx.save_for_backward(from_dlpack(gradients))
         return paddle.to_tensor(losses[0]), paddle.to_tensor(losses[1])
 
@@ -66,25 +71,34 @@ class _PointMaskLosses(PyLayer):
         return gradients[0] * bce_gradient.unsqueeze([2, 3]) + gradients[1] * dice_gradient.unsqueeze([2, 3])
 
 
-def _num_threads() -> int:
-    """Return how many threads to use: what OMP_NUM_THREADS says, or one per core."""
-    configured = os.environ.get("OMP_NUM_THREADS", "")
-    return int(configured) if configured.isdigit() and int(configured) else available_cores()
-
-
 class _PairScorer:
-    """Scores one pair in all layers.
+    """Scores one pair after another, each in all layers, in the same memory.
 
     Args:
-        masks: (T, S, S) uint8.
-        num_uncertain: points kept of the candidates.
-        num_random: number of points at the end that are kept as they are.
+        sampler: the target masks.
+        shape: (L, h, w) of a pair's maps.
+        num_points: number of points K of a pair.
+        counts: points kept of the candidates, and points at the end that are kept as they are.
     """
 
-    def __init__(self, masks: NDArray[np.uint8], *, num_uncertain: int, num_random: int) -> None:
-        self._sampler = BinaryMaskSampler(masks)
-        self._num_uncertain = num_uncertain
-        self._num_random = num_random
+    def __init__(
+        self,
+        sampler: BinaryMaskSampler,
+        shape: tuple[int, int, int],
+        *,
+        num_points: int,
+        counts: tuple[int, int],
+    ) -> None:
+        self._sampler = sampler
+        self._shape = shape
+        self._num_uncertain, num_random = counts
+        self._num_candidates = num_points - num_random
+        self._random = np.arange(self._num_candidates, num_points)
+        # Fresh memory for each pair would cost more, in page faults, than the arithmetic.
+        self._logits = np.empty((shape[0], num_points), np.float32)
+        self._distances = np.empty((2, shape[0], self._num_candidates), np.float32)
+        # Per point and layer the derivatives of both losses, side by side as one complex number.
+        self._derivatives = np.empty((num_points, shape[0]), np.complex64)
 
     def score(self, maps: Array, targets: NDArray[np.int64], points: Array) -> tuple[Array, Array]:
         """Return mean cross-entropy and dice, (2, L), and their gradients, (2, L, h, w).
@@ -94,44 +108,48 @@ class _PairScorer:
             targets: (L,) index of the target mask.
             points: (K, 2).
         """
-        num_layers, height, width = maps.shape
+        num_layers, height, width = self._shape
         matrix = bilinear_matrix(points, size=(height, width))
-        sampled = np.ascontiguousarray((matrix @ maps.reshape(num_layers, -1).T).T)
-        kept = self._kept_points(sampled)
+        np.copyto(self._logits, (matrix @ maps.reshape(num_layers, -1).T).T)
         unique, inverse = np.unique(targets, return_inverse=True)
-        logits = np.take_along_axis(sampled, kept, 1)
-        labels = self._sampler.sample(unique, points)[inverse[:, None], kept]
-        losses, derivatives = _losses_and_derivatives(logits, labels)
-        spread = np.zeros((len(points), 2, num_layers), np.float32)
-        spread[kept, :, np.arange(num_layers)[:, None]] = derivatives
-        gradients = (matrix.T @ spread.reshape(len(points), -1)).T
-        return losses, gradients.reshape(2, num_layers, height, width)
+        labels = self._sampler.sample(unique, points)
+        losses = np.empty((2, num_layers), np.float32)
+        self._derivatives.fill(0)
+        for layer, kept in enumerate(self._kept_points()):
+            losses[:, layer], derivatives = _losses_and_derivatives(
+                self._logits[layer].take(kept), labels[inverse[layer]].take(kept)
+            )
+            self._derivatives[kept, layer] = derivatives
+        gradients = matrix.T @ self._derivatives.view(np.float32)
+        return losses, gradients.T.reshape(num_layers, 2, height, width).swapaxes(0, 1)
 
-    def _kept_points(self, sampled: Array) -> NDArray[np.int64]:
-        """Return the (L, num_uncertain + num_random) indices of the points that count."""
-        num_layers, num_points = sampled.shape
-        distance = np.abs(sampled[:, : num_points - self._num_random])
-        kept = np.empty((num_layers, self._num_uncertain + self._num_random), np.int64)
-        nearest = np.argpartition(distance, self._num_uncertain - 1, axis=1)
-        kept[:, : self._num_uncertain] = nearest[:, : self._num_uncertain]
-        kept[:, self._num_uncertain :] = np.arange(num_points - self._num_random, num_points)
-        return kept
+    def _kept_points(self) -> Iterator[NDArray[np.int64]]:
+        """Yield for each layer the indices of the points that count."""
+        distances, ordered = self._distances
+        np.abs(self._logits[:, : self._num_candidates], out=distances)
+        ordered[...] = distances
+        ordered.partition(self._num_uncertain - 1, axis=1)
+        limits = ordered[:, self._num_uncertain - 1]
+        for distance, limit in zip(distances, limits, strict=True):
+            nearest = np.flatnonzero(distance <= limit)
+            surplus = len(nearest) - self._num_uncertain
+            if surplus:  # equal distances at the limit
+                nearest = np.delete(nearest, np.flatnonzero(distance[nearest] == limit)[:surplus])
+            yield np.concatenate([nearest, self._random])
 
 
-def _losses_and_derivatives(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """Return mean cross-entropy and dice (2, L), and their derivatives (L, K, 2) by the logits (L, K)."""
-    scale = np.float32(1 / logits.shape[1])
-    logits = np.maximum(logits, -80)  # keeps exp finite; both losses are flat there
+def _losses_and_derivatives(logits: Array, labels: Array) -> tuple[tuple[Any, Any], NDArray[np.complex64]]:
+    """Return mean cross-entropy and dice of (K,) points, and their derivatives as real and imaginary part."""
+    scale = np.float32(1 / len(logits))
+    np.maximum(logits, -80, out=logits)  # keeps exp finite; both losses are flat there
     odds = np.exp(-logits)
     odds += 1
-    probability = 1 / odds
+    probability = np.reciprocal(odds)
     # softplus(z) = z + log(1 + exp(-z))
-    bce = (logits * (1 - labels) + np.log(odds)).sum(1) * scale
-    above = 2 * np.einsum("lk,lk->l", probability, labels) + 1
-    below = probability.sum(1) + labels.sum(1) + 1
-    derivatives = np.empty((*logits.shape, 2), np.float32)
-    np.multiply(probability - labels, scale, out=derivatives[..., 0])
-    slope = probability - probability * probability
-    slope *= (above / below / below)[:, None] - labels * (2 / below)[:, None]
-    derivatives[..., 1] = slope
-    return np.stack([bce, 1 - above / below]), derivatives
+    bce = (logits.sum() - (logits * labels).sum() + np.log(odds).sum()) * scale
+    above = 2 * (probability * labels).sum() + 1
+    below = probability.sum() + labels.sum() + 1
+    derivatives = np.empty(len(logits), np.complex64)
+    derivatives.real = (probability - labels) * scale
+    derivatives.imag = (above / below**2 - labels * (2 / below)) * (probability - probability * probability)
+    return (bce, 1 - above / below), derivatives

@@ -5,16 +5,21 @@ linear, so the prototypes are sampled once per image and one product with the em
 masks of all queries; the sum of logit times target over the points needs no sampled mask at all.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
+from numpy.typing import NDArray
 from paddle import Tensor
+from paddle.utils.dlpack import from_dlpack
 from scipy.optimize import linear_sum_assignment
 
 from paddlex.nn.boxes import cxcywh_to_xyxy, pairwise_generalized_box_iou
 from paddlex.nn.draws import UniformDraws
+from paddlex.nn.host_threads import share_among_threads
 from paddlex.nn.point_sampling import BinaryMaskSampler, bilinear_matrix, sample_binary_masks, sample_maps
 from paddlex.repo_apis.paddle_detection.losses.predictions import BatchObjects, QueryPredictions
 from paddlex.repo_apis.paddle_detection.matching.pairs import MatchedPairs
@@ -22,8 +27,10 @@ from paddlex.utils.errors import TrainingDivergedError
 
 __all__ = ["HungarianMatcher", "MatchingWeights"]
 
+Array = NDArray[np.float32]
+
 _LOG_EPSILON = 1e-8
-_QUERIES_AT_ONCE = 64
+_ROWS_IN_CACHE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +157,7 @@ def _sample_image(prototypes: Tensor, masks: Tensor, points: Tensor) -> tuple[Te
 
 
 def _mask_statistics(embeds: Tensor, prototypes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sums over the points of softplus and sigmoid, (L, Q, 1) each, and sigmoid times target (L, Q, n)."""
+    """Return sums over the points of softplus and sigmoid, (L, Q, 1) each, sigmoid times target (L, Q, n)."""
     parts = []
     for layer in embeds:  # one layer's sampled masks at a time bound the memory
         logits = layer @ prototypes
@@ -165,21 +172,25 @@ def _mask_statistics_cpu(
     embeds: Tensor, prototypes: Tensor, targets: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute what `_mask_statistics` does, a few queries at a time so that their masks stay in the cache."""
-    rows = -embeds.reshape([-1, embeds.shape[-1]]).numpy()
-    columns, labels = prototypes.numpy(), targets.numpy().T
-    labels = np.concatenate([labels, np.ones_like(labels[:, :1])], axis=1)
-    softplus_sum = np.empty((len(rows), 1), np.float32)
-    products = np.empty((len(rows), labels.shape[1]), np.float32)
-    for start in range(0, len(rows), _QUERIES_AT_ONCE):
-        part = slice(start, start + _QUERIES_AT_ONCE)
-        negated = rows[part] @ columns
-        np.minimum(negated, 80, out=negated)  # keeps exp finite; softplus is 0 there
-        odds = np.exp(negated)
-        odds += 1
-        # softplus(z) = z + log(1 + exp(-z))
-        softplus_sum[part, 0] = np.log(odds).sum(1) - negated.sum(1)
-        products[part] = np.reciprocal(odds, out=odds) @ labels
-    sums = (softplus_sum, products[:, -1:], products[:, :-1])
-    lead = embeds.shape[:2]
-    softplus, area, intersection = (paddle.to_tensor(part).reshape([*lead, -1]) for part in sums)
-    return softplus, area, intersection
+    num_points = prototypes.shape[1]
+    labels = paddle.concat([targets, paddle.ones([1, num_points])]).T
+    probability = np.empty((embeds.shape[1], num_points), np.float32)
+    softplus_sums = np.empty((*embeds.shape[:2], 1), np.float32)
+    products = []
+    for layer, layer_embeds in enumerate(embeds):
+        logits, sums = np.from_dlpack(layer_embeds @ prototypes), softplus_sums[layer]
+
+        def reduce(blocks: range, logits: NDArray[Any] = logits, sums: Array = sums) -> None:
+            for block in blocks:
+                rows = slice(block * _ROWS_IN_CACHE, (block + 1) * _ROWS_IN_CACHE)
+                clipped = np.maximum(logits[rows], -80)  # keeps exp finite; both functions are flat there
+                odds = np.exp(-clipped)
+                odds += 1
+                # softplus(z) = z + log(1 + exp(-z))
+                sums[rows, 0] = np.log(odds).sum(1) + clipped.sum(1)
+                np.reciprocal(odds, out=probability[rows])
+
+        share_among_threads(reduce, math.ceil(len(logits) / _ROWS_IN_CACHE))
+        products.append(from_dlpack(probability) @ labels)
+    intersection = paddle.stack(products)
+    return paddle.to_tensor(softplus_sums), intersection[..., -1:], intersection[..., :-1]

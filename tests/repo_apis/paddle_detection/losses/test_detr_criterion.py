@@ -103,10 +103,10 @@ def test_an_empty_image_contributes_only_negatives(pred: QueryPredictions, targe
     losses["loss"].backward()
 
     assert all(np.isfinite(loss.item()) for loss in losses.values())
-    assert pred.boxes.grad[:, 1].abs().max().item() == 0.0
-    assert pred.mask_embeds.grad[:, 1].abs().max().item() == 0.0
-    assert pred.logits.grad[:, 1].min().item() > 0.0
-    assert pred.boxes.grad[:, 0].abs().max().item() > 0.0
+    assert np.abs(pred.boxes.grad[:, 1].numpy()).max() == 0.0
+    assert np.abs(pred.mask_embeds.grad[:, 1].numpy()).max() == 0.0
+    assert pred.logits.grad[:, 1].numpy().min() > 0.0
+    assert np.abs(pred.boxes.grad[:, 0].numpy()).max() > 0.0
 
 
 def test_a_batch_without_objects_trains_the_classes_alone(pred: QueryPredictions, targets: Targets) -> None:
@@ -119,7 +119,7 @@ def test_a_batch_without_objects_trains_the_classes_alone(pred: QueryPredictions
     assert all(losses[f"loss_{term}{aux}"].item() == 0 for term in TERMS[1:] for aux in ("", "_aux"))
     # Data-parallel training waits for a gradient of every parameter.
     assert all(leaf.grad is not None for leaf in _leaves(pred))
-    assert pred.boxes.grad.abs().max().item() == 0.0
+    assert np.abs(pred.boxes.grad.numpy()).max() == 0.0
 
 
 def test_matched_queries_are_classified_towards_box_iou_and_main_ones_towards_mask_iou(
