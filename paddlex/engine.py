@@ -108,11 +108,11 @@ def _record_config_failure(config_file: Path, overrides: Sequence[str], error: P
 # --------------------------------------------------------------------------- one function a mode
 
 
-def _call(spec: ModelSpec, runner: str, **arguments: object) -> Fields:
-    """Call `module:function` of the model's task, imported only now."""
+def _call(task: str, runner: str, **arguments: object) -> Fields:
+    """Call `module:function` of the task's folder, imported only now."""
     module, _, name = runner.partition(":")
     function: Callable[..., Fields] = getattr(
-        importlib.import_module(f"paddlex.modules.{spec.task}.{module}"), name
+        importlib.import_module(f"paddlex.modules.{task}.{module}"), name
     )
     return function(**arguments)
 
@@ -129,7 +129,7 @@ def _check_dataset(config: Config, spec: ModelSpec) -> Fields:
             )
     percents = (section.split.train_percent, section.split.val_percent) if section.split.enable else None
     return _call(
-        spec,
+        spec.task,
         "dataset_checker:check_dataset",
         dataset_dir=config.Global.dataset_dir,
         output_dir=Path(config.Global.output),
@@ -174,8 +174,9 @@ def _train(config: Config, spec: ModelSpec) -> Fields:
         allow_empty=train.allow_empty,
     )
     return _call(
-        spec,
+        spec.task,
         "trainer:train",
+        spec=spec,
         dataset_dir=Path(config.Global.dataset_dir),
         output_dir=Path(config.Global.output),
         options=options,
@@ -186,8 +187,9 @@ def _train(config: Config, spec: ModelSpec) -> Fields:
 def _evaluate(config: Config, spec: ModelSpec) -> Fields:
     section = config.Evaluate
     return _call(
-        spec,
+        spec.task,
         "evaluator:evaluate",
+        spec=spec,
         dataset_dir=Path(config.Global.dataset_dir),
         output_dir=Path(config.Global.output),
         weight_path=_weights(section.weight_path, "Evaluate.weight_path"),
@@ -201,8 +203,9 @@ def _evaluate(config: Config, spec: ModelSpec) -> Fields:
 def _export(config: Config, spec: ModelSpec) -> Fields:
     section = config.Export
     return _call(
-        spec,
+        spec.task,
         "exporter:export",
+        spec=spec,
         weight_path=_weights(section.weight_path, "Export.weight_path"),
         output_dir=Path(config.Global.output),
         dataset_dir=Path(config.Global.dataset_dir),
@@ -217,7 +220,7 @@ def _predict(config: Config, spec: ModelSpec) -> Fields:
             "1 problem in the configuration:", ["Predict.input: missing, expected a photo or folder"]
         )
     return _call(
-        spec,
+        spec.task,
         "predictor:run_predict",
         model_name=spec.name,
         model_dir=section.model_dir,
