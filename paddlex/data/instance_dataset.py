@@ -186,10 +186,27 @@ class InstanceDataset:
                 kind = "photo cannot be read" if path.exists() else "photo is missing"
                 return Fault(f"image {image.id}", kind, str(error))
 
+        ordered = sorted(images, key=lambda image: image.id)
         with ThreadPoolExecutor(_HEADER_THREADS) as pool:
-            found = list(pool.map(probe, sorted(images, key=lambda image: image.id)))
+            found = list(pool.map(probe, ordered))
         faults += [entry for entry in found if isinstance(entry, Fault)]
-        return [entry for entry in found if isinstance(entry, _Photo)]
+        photos = [entry for entry in found if isinstance(entry, _Photo)]
+        self._warn_of_sizes({image.id: image.size for image in ordered}, photos)
+        return photos
+
+    def _warn_of_sizes(self, stated: dict[int, tuple[int, int] | None], photos: list[_Photo]) -> None:
+        """Say when photos are not what was annotated: exchanged, resized, or turned by EXIF since."""
+        others = [photo for photo in photos if stated[photo.id] not in (None, photo.size)]
+        if others:
+            logger.warning(
+                "%s: %d photos are not of the size the file states (first: %s, height and width %s, stated %s); "
+                "masks are placed as the numbers say: look at some with check_dataset",
+                self.annotation_file.name,
+                len(others),
+                others[0].path.name,
+                list(others[0].size),
+                list(stated[others[0].id] or ()),
+            )
 
     def _instances(
         self, coco: CocoFile, photos: dict[int, _Photo], faults: list[Fault]

@@ -134,6 +134,17 @@ def test_missing_and_broken_photos_are_left_out_with_one_warning(folder, caplog)
     assert "1 x photo cannot be read (first: image 2)" in record.getMessage()
 
 
+def test_photo_of_another_size_than_stated_is_used_with_a_warning(folder, caplog):
+    edit(folder / TRAIN, lambda content: content["images"][2].update(width=HEIGHT, height=WIDTH))
+    with caplog.at_level(logging.WARNING, "paddlex"):
+        dataset = opened(folder)
+    assert dataset[2].boxes.tolist() == [[4, 10, 24, 30], [34, 10, 54, 30]]
+    (record,) = caplog.records
+    assert "1 photos are not of the size the file states (first: p2.png, height and width [48, 64]" in (
+        record.getMessage()
+    )
+
+
 def test_photo_cut_short_is_named_when_it_is_read(folder):
     photo = folder / "images" / "p0.png"
     photo.write_bytes(photo.read_bytes()[:2000])
