@@ -199,8 +199,8 @@ class InstanceDataset:
         others = [photo for photo in photos if stated[photo.id] not in (None, photo.size)]
         if others:
             logger.warning(
-                "%s: %d photos are not of the size the file states (first: %s, height and width %s, stated %s); "
-                "masks are placed as the numbers say: look at some with check_dataset",
+                "%s: %d photos are not of the size the file states (first: %s, height and width %s, stated "
+                "%s); masks lie where the numbers say: look at them with check_dataset",
                 self.annotation_file.name,
                 len(others),
                 others[0].path.name,
