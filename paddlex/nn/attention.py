@@ -40,8 +40,8 @@ class MultiHeadSelfAttention(nn.Layer):
         weight_qk, weight_v = self.in_proj_weight[:, : 2 * width], self.in_proj_weight[:, 2 * width :]
         query_key = F.linear(x + position, weight_qk, self.in_proj_bias[: 2 * width])
         value = F.linear(x, weight_v, self.in_proj_bias[2 * width :])
-        query, key = query_key.split(2, axis=-1)
-        query, key, value = (self._split_heads(t) for t in (query, key, value))
+        parts = (query_key[..., :width], query_key[..., width:], value)
+        query, key, value = (self._split_heads(part) for part in parts)
         head_width = width // self._num_heads
         logits = paddle.matmul(query * head_width**-0.5, key, transpose_y=True)
         if mask is not None:

@@ -7,6 +7,8 @@ says otherwise it works in any unit, pixels or fractions of the image.
 import paddle
 from paddle import Tensor
 
+from paddlex.nn.reductions import max_along
+
 __all__ = [
     "box_area",
     "box_iou",
@@ -103,8 +105,8 @@ def masks_to_boxes(logits: Tensor, *, threshold: float = 0.0) -> Tensor:
         An empty mask gives four zeros.
     """
     height, width = logits.shape[-2:]
-    x_min, x_max = _extent(logits.max(axis=-2) > threshold, width)
-    y_min, y_max = _extent(logits.max(axis=-1) > threshold, height)
+    x_min, x_max = _extent(max_along(logits, axis=-2) > threshold, width)
+    y_min, y_max = _extent(max_along(logits, axis=-1) > threshold, height)
     return paddle.stack([x_min / width, y_min / height, x_max / width, y_max / height], axis=-1)
 
 
@@ -112,9 +114,9 @@ def _extent(occupied: Tensor, length: int) -> tuple[Tensor, Tensor]:
     """Return the first set index and the last one plus 1 along the last axis; (0, 0) when none is set."""
     flags = occupied.astype("float32")
     index = paddle.arange(length, dtype="float32")
-    end = (flags * (index + 1.0)).max(axis=-1)
+    end = max_along(flags * (index + 1.0), axis=-1)
     # With nothing set this start is `length`, which the minimum turns into 0.
-    start = length - (flags * (length - index)).max(axis=-1)
+    start = length - max_along(flags * (length - index), axis=-1)
     return paddle.minimum(start, end), end
 
 

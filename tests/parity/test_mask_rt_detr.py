@@ -224,10 +224,10 @@ def _order_free(subject: Subject, *, group: str) -> Values:
     network.transformer.num_queries = int(group.removeprefix("e2e"))
     picture = _first_image(subject)
     levels, _ = network.neck(network.backbone(picture))
-    scores = network.transformer.score_tokens(network.transformer.encode(levels))[1].max(axis=-1).flatten()
-    logits = network({"image": picture})["logits"].max(axis=-1).flatten()
-    top = scores.sort(descending=True)[: network.transformer.num_queries]
-    return _numpy(top_scores=top, max_logits=logits.sort(descending=True))
+    scores = network.transformer.score_tokens(network.transformer.encode(levels))[1].numpy().max(axis=-1)
+    logits = network({"image": picture})["logits"].numpy().max(axis=-1)
+    top_scores = np.sort(scores.ravel())[::-1][: network.transformer.num_queries]
+    return {"top_scores": top_scores, "max_logits": np.sort(logits.ravel())[::-1]}
 
 
 @paddle.no_grad()

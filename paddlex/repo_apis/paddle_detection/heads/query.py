@@ -12,6 +12,7 @@ from paddle.nn import initializer
 from paddlex.nn.boxes import inverse_sigmoid, masks_to_boxes, xyxy_to_cxcywh
 from paddlex.nn.initializers import constant, fan_in_uniform, xavier_uniform
 from paddlex.nn.mlp import MLP
+from paddlex.nn.reductions import max_along
 from paddlex.nn.size_tables import SizeTables
 from paddlex.repo_apis.paddle_detection.heads.anchors import anchor_tables
 from paddlex.repo_apis.paddle_detection.heads.decoder import Memory, QueryDecoder
@@ -184,7 +185,7 @@ class QueryTransformer(nn.Layer):
             with_boxes: regress the boxes that the losses of the selection need.
         """
         with paddle.no_grad():
-            scores = self.score_tokens(memory)[1].max(axis=-1)
+            scores = max_along(self.score_tokens(memory)[1], axis=-1)
             index = paddle.topk(scores, min(self.num_queries, scores.shape[1]))[1]
         # Only the chosen tokens pass again with gradient: the others would fill memory for nothing.
         content = self.enc_output(_gather_tokens(self._valid_tokens(memory), index))

@@ -73,5 +73,5 @@ def paste_masks(logits: Tensor, *, size: Tensor) -> Tensor:
         logits: (1, K, h, w) mask logits over the whole image.
         size: (2,) height and width of the photo.
     """
-    height, width = size.astype("int32").split(2)
-    return (resize_bilinear(logits, [height, width])[0] > 0).astype("int32")
+    pixels = size.astype("int32")
+    return (resize_bilinear(logits, [pixels[0], pixels[1]])[0] > 0).astype("int32")
