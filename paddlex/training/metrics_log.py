@@ -151,14 +151,17 @@ def _scalar_writers(folder: Path) -> list[_ScalarWriter]:
 
 @contextlib.contextmanager
 def logging_to(path: Path, *, append: bool) -> Iterator[None]:
-    """Write everything that is logged inside a `with` block to a file as well, UTF-8."""
+    """Write what is logged inside a `with` block, INFO and above, to a file as well, UTF-8."""
     handler = logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8")
     handler.setFormatter(
         logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", datefmt="%m/%d %H:%M:%S")
     )
+    level = logger.level
+    logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        logger.setLevel(level)
         handler.close()

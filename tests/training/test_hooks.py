@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import signal
@@ -16,7 +15,6 @@ from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal
 from paddlex.training.loop import Loop, StepReport
 from paddlex.training.metrics_log import MetricsLog, logging_to, read_curves
 from paddlex.utils.errors import PaddleXError
-from paddlex.utils.logging import logger
 
 LINE = re.compile(
     r"\[\d\d/\d\d \d\d:\d\d:\d\d\] paddlex INFO: Epoch: \[0\] \[2/5\] learning_rate: \S+ "
@@ -26,15 +24,6 @@ LINE = re.compile(
 )
 
 
-@pytest.fixture
-def info_level() -> None:
-    level = logger.level
-    logger.setLevel(logging.INFO)
-    yield
-    logger.setLevel(level)
-
-
-@pytest.mark.usefixtures("info_level")
 def test_train_log_has_a_line_every_interval_and_at_each_epochs_end(tmp_path: Path) -> None:
     with logging_to(tmp_path / "train.log", append=False):
         toy_loop(tmp_path, epochs=2, hooks=[ProgressReport(2)]).run()

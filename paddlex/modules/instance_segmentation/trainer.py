@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import platform
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from paddle import nn
 
 import paddlex
 from paddlex.data.instance_dataset import InstanceDataset
+from paddlex.modules.instance_segmentation.evaluator import evaluate_network
 from paddlex.modules.instance_segmentation.exporter import export
 from paddlex.modules.instance_segmentation.model_info import ModelInfo, write_model_info
 from paddlex.modules.instance_segmentation.start_weights import StartWeights, find_start_weights
@@ -45,6 +47,7 @@ __all__ = ["train"]
 
 _DEFAULT_SIZE = 640
 _LOG_FILE, _CONFIG_FILE, _CURVE_FILE = "train.log", "config.yaml", "training_curve.png"
+_INFERENCE = "inference"
 _CURVES = ("AP", "AP50", "bbox_AP")
 # What belongs to a run beside its checkpoints, and is moved out of a new run's way with them.
 _RUN_FILES = (_LOG_FILE, _CONFIG_FILE, _CURVE_FILE, METRICS_FILE, "train_result.json", "train_results.json")
@@ -284,20 +287,33 @@ def _finish(run: _Run, *, dataset_dir: Path) -> dict[str, Any]:
         "metrics": best.metrics if best else {},
         "models": {},
     }
-    for name in (BEST, FINAL):
-        fields["models"][name] = _export(run, name, dataset_dir=dataset_dir)
+    fields["models"][BEST] = _export(run, BEST, dataset_dir=dataset_dir)
+    if best == last and fields["models"][BEST]["inference"]:
+        _copy_folder(run.output_dir / BEST / _INFERENCE, run.output_dir / FINAL / _INFERENCE)
+        fields["models"][FINAL] = _model_entry(FINAL)
+    else:
+        fields["models"][FINAL] = _export(run, FINAL, dataset_dir=dataset_dir)
     return fields
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+
+
+def _model_entry(name: str) -> dict[str, Any]:
+    return {"weights": f"{name}/{name}.pdparams", "inference": f"{name}/{_INFERENCE}"}
 
 
 def _export(run: _Run, name: str, *, dataset_dir: Path) -> dict[str, Any]:
     """Export a checkpoint; a failing export must not make a finished training a failed one."""
     weight_path = run.output_dir / name / f"{name}.pdparams"
-    entry: dict[str, Any] = {"weights": f"{name}/{name}.pdparams", "inference": f"{name}/inference"}
+    entry = _model_entry(name)
     try:
         export(
             spec=run.spec,
             weight_path=weight_path,
-            output_dir=run.output_dir / name / "inference",
+            output_dir=run.output_dir / name / _INFERENCE,
             dataset_dir=dataset_dir,
         )
     except ExportError as error:
