@@ -99,6 +99,18 @@ class DetrCriterion:
             TrainingDivergedError: if a prediction is not finite.
         """
         self._check(pred, targets)
+        with paddle.amp.auto_cast(enable=False):  # sums over thousands of points need float32
+            return self._losses(
+                pred.float(), targets, denoising_pred.float() if denoising_pred else None, denoising_meta
+            )
+
+    def _losses(
+        self,
+        pred: QueryPredictions,
+        targets: Targets,
+        denoising_pred: QueryPredictions | None,
+        denoising_meta: DenoisingMeta | None,
+    ) -> dict[str, Tensor]:
         objects = BatchObjects.from_targets(targets, num_classes=self.num_classes)
         count = self.average(float(objects.total)) if self.average else float(objects.total)
         normalizer = max(1.0, count)

@@ -12,6 +12,8 @@ from paddlex.repo_apis.paddle_detection.losses.point_mask_cpu import point_mask_
 
 __all__ = ["PointCounts", "PointMaskLoss", "point_mask_losses"]
 
+_PAIRS_AT_ONCE = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class PointCounts:
@@ -92,23 +94,31 @@ def point_mask_losses(
     Returns:
         Mean cross-entropy and dice loss, (M, L) each.
     """
+    parts = []
+    for start in range(0, pair_logits.shape[0], _PAIRS_AT_ONCE):  # bounds the memory of the candidates
+        rows = slice(start, start + _PAIRS_AT_ONCE)
+        kept = _kept_points(
+            pair_logits[rows].detach(), points[rows], num_uncertain=num_uncertain, num_random=num_random
+        )
+        targets = sample_binary_masks(masks, index=indices[rows].flatten(), points=kept)
+        logits = sample_maps(pair_logits[rows].flatten(0, 1).unsqueeze(1), kept).squeeze(1)
+        bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1)
+        probability = F.sigmoid(logits)
+        intersection = (probability * targets).sum(-1)
+        dice = 1 - (2 * intersection + 1) / (probability.sum(-1) + targets.sum(-1) + 1)
+        parts.append(paddle.stack([bce, dice]))
+    bce, dice = paddle.concat(parts, axis=1).reshape([2, *indices.shape])
+    return bce, dice
+
+
+def _kept_points(pair_logits: Tensor, points: Tensor, *, num_uncertain: int, num_random: int) -> Tensor:
+    """Return the (M * L, num_uncertain + num_random, 2) points that count."""
     num_pairs, num_layers = pair_logits.shape[:2]
     candidates, random_points = points[:, :-num_random], points[:, -num_random:]
-    with paddle.no_grad():
-        distance = sample_maps(pair_logits, candidates).abs()
-        nearest = paddle.topk(distance, num_uncertain, axis=-1, largest=False, sorted=False)[1]
-        chosen = paddle.take_along_axis(
-            candidates.unsqueeze(1).expand([-1, num_layers, -1, -1]),
-            nearest.unsqueeze(-1).expand([-1, -1, -1, 2]),
-            2,
-        )
-        shared = random_points.unsqueeze(1).expand([-1, num_layers, -1, -1])
-        kept = paddle.concat([chosen, shared], axis=2).flatten(0, 1)
-        targets = sample_binary_masks(masks, index=indices.flatten(), points=kept)
-    logits = sample_maps(pair_logits.flatten(0, 1).unsqueeze(1), kept).squeeze(1)
-    bce = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1)
-    probability = F.sigmoid(logits)
-    intersection = (probability * targets).sum(-1)
-    dice = 1 - (2 * intersection + 1) / (probability.sum(-1) + targets.sum(-1) + 1)
-    shape = [num_pairs, num_layers]
-    return bce.reshape(shape), dice.reshape(shape)
+    distance = sample_maps(pair_logits, candidates).abs()
+    nearest = paddle.topk(distance, num_uncertain, axis=-1, largest=False, sorted=False)[1]
+    index = nearest.flatten(1).unsqueeze(-1).expand([-1, -1, 2])
+    uncertain = paddle.take_along_axis(candidates, index, axis=1)
+    uncertain = uncertain.reshape([num_pairs, num_layers, num_uncertain, 2])
+    shared = random_points.unsqueeze(1).expand([-1, num_layers, -1, -1])
+    return paddle.concat([uncertain, shared], axis=2).flatten(0, 1)

@@ -133,7 +133,7 @@ class _PairScorer:
         for distance, limit in zip(distances, limits, strict=True):
             nearest = np.flatnonzero(distance <= limit)
             surplus = len(nearest) - self._num_uncertain
-            if surplus:  # equal distances at the limit
+            if surplus > 0:  # equal distances at the limit
                 nearest = np.delete(nearest, np.flatnonzero(distance[nearest] == limit)[:surplus])
             yield np.concatenate([nearest, self._random])
 

@@ -49,6 +49,15 @@ class QueryPredictions:
                 f"{self.mask_embeds.shape} and {self.prototypes.shape}"
             )
 
+    def float(self) -> "QueryPredictions":
+        """Return the predictions in float32, whatever mixed precision made of them."""
+        return QueryPredictions(
+            logits=self.logits.astype("float32"),
+            boxes=self.boxes.astype("float32"),
+            mask_embeds=self.mask_embeds.astype("float32"),
+            prototypes=self.prototypes.astype("float32"),
+        )
+
     def detach(self) -> "QueryPredictions":
         """Return the same values without gradient."""
         return QueryPredictions(

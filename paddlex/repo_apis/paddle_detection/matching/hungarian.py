@@ -97,7 +97,8 @@ class HungarianMatcher:
                 continue
             rows = slice(int(first), int(first) + count)
             cost = self._class_and_box_cost(pred, objects, image=image, rows=rows)
-            sampled_prototypes, sampled_targets = _sample_image(
+            sample = _sample_image_cpu if points.place.is_cpu_place() else _sample_image
+            sampled_prototypes, sampled_targets = sample(
                 pred.prototypes[image], objects.masks[rows], points[image]
             )
             cost += self._mask_cost(pred.mask_embeds[:, image], sampled_prototypes, sampled_targets)
@@ -142,16 +143,17 @@ class HungarianMatcher:
 
 def _sample_image(prototypes: Tensor, masks: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """Return one image's prototypes (P, K) and masks (n, K), both sampled at `points` (K, 2)."""
-    if not prototypes.place.is_cpu_place():
-        index = paddle.zeros([masks.shape[0], 1, 1])
-        targets = sample_binary_masks(
-            masks, index=paddle.arange(masks.shape[0]), points=points.unsqueeze(0) + index
-        )
-        return sample_maps(prototypes.unsqueeze(0), points.unsqueeze(0))[0], targets
+    count = masks.shape[0]
+    shared = points.unsqueeze(0).expand([count, -1, -1])
+    targets = sample_binary_masks(masks, index=paddle.arange(count), points=shared)
+    return sample_maps(prototypes.unsqueeze(0), points.unsqueeze(0))[0], targets
+
+
+def _sample_image_cpu(prototypes: Tensor, masks: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute what `_sample_image` does, as a sparse product."""
     host_points = points.numpy()
     height, width = prototypes.shape[1:]
-    maps = prototypes.flatten(1).T.numpy()
-    sampled = bilinear_matrix(host_points, size=(height, width)) @ maps
+    sampled = bilinear_matrix(host_points, size=(height, width)) @ prototypes.flatten(1).T.numpy()
     targets = BinaryMaskSampler(masks.numpy()).sample(np.arange(masks.shape[0]), host_points)
     return paddle.to_tensor(sampled).T, paddle.to_tensor(targets)
 

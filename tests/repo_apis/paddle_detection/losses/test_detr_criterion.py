@@ -155,6 +155,21 @@ def test_terms_are_divided_by_the_objects_averaged_over_processes(
     assert among == pytest.approx(2 * alone, rel=1e-5)
 
 
+def test_losses_are_float32_under_mixed_precision(pred: QueryPredictions, targets: Targets) -> None:
+    expected = _criterion()(pred, targets)["loss"].item()
+    with paddle.amp.auto_cast(dtype="bfloat16"):
+        loss = _criterion()(_in_bfloat16(pred), targets)["loss"]
+
+    assert loss.dtype == paddle.float32
+    assert loss.item() == pytest.approx(expected, rel=0.02)
+
+
+def _in_bfloat16(pred: QueryPredictions) -> QueryPredictions:
+    parts = (pred.logits, pred.boxes, pred.mask_embeds, pred.prototypes)
+    logits, boxes, mask_embeds, prototypes = (part.astype("bfloat16") for part in parts)
+    return QueryPredictions(logits=logits, boxes=boxes, mask_embeds=mask_embeds, prototypes=prototypes)
+
+
 def test_class_id_outside_the_network_is_told(pred: QueryPredictions, targets: Targets) -> None:
     targets.class_ids[1] = paddle.to_tensor([0, NUM_CLASSES])
 

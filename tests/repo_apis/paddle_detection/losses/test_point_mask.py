@@ -7,6 +7,7 @@ import paddle
 import pytest
 
 from paddlex.nn.draws import UniformDraws
+from paddlex.repo_apis.paddle_detection.losses import point_mask
 from paddlex.repo_apis.paddle_detection.losses.point_mask import PointCounts, PointMaskLoss, point_mask_losses
 from paddlex.repo_apis.paddle_detection.losses.point_mask_cpu import point_mask_losses_cpu
 
@@ -79,6 +80,16 @@ def test_cpu_formulation_equals_the_operators(pairs: dict[str, object]) -> None:
 
     for value, reference in zip(ours, expected, strict=True):
         np.testing.assert_allclose(value, reference, rtol=1e-4, atol=1e-5)
+
+
+def test_operators_give_the_same_in_several_portions(
+    pairs: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = _losses_and_gradients(point_mask_losses, pairs)
+    monkeypatch.setattr(point_mask, "_PAIRS_AT_ONCE", 2)
+
+    for value, reference in zip(_losses_and_gradients(point_mask_losses, pairs), expected, strict=True):
+        np.testing.assert_allclose(value, reference, rtol=1e-6)
 
 
 @COMPUTE

@@ -13,6 +13,8 @@ from paddlex.repo_apis.paddle_detection.matching.hungarian import (
     MatchingWeights,
     _mask_statistics,
     _mask_statistics_cpu,
+    _sample_image,
+    _sample_image_cpu,
 )
 from paddlex.utils.errors import TrainingDivergedError
 
@@ -133,3 +135,14 @@ def test_cpu_statistics_equal_the_operators(rng: np.random.Generator) -> None:
     for value, reference in zip(ours, expected, strict=True):
         assert value.shape == reference.shape
         np.testing.assert_allclose(value.numpy(), reference.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_cpu_samples_equal_the_operators(rng: np.random.Generator) -> None:
+    prototypes = paddle.to_tensor(rng.normal(size=(4, 5, 6)).astype(np.float32))
+    masks = paddle.to_tensor((rng.random((3, 20, 24)) < 0.5).astype(np.uint8))
+    points = paddle.to_tensor(rng.random((70, 2), dtype=np.float32))
+    ours, expected = (f(prototypes, masks, points) for f in (_sample_image_cpu, _sample_image))
+
+    for value, reference in zip(ours, expected, strict=True):
+        assert value.shape == reference.shape
+        np.testing.assert_allclose(value.numpy(), reference.numpy(), atol=1e-5)
