@@ -14,6 +14,7 @@ import pytest
 from fill import fill_state_dict, image
 from reference import FixedDraws, Reference, find_references
 
+from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.nn.boxes import masks_to_boxes, xyxy_to_cxcywh
 from paddlex.repo_apis.paddle_detection import mask_rt_detr
 from paddlex.repo_apis.paddle_detection.heads.anchors import anchor_tables
@@ -25,10 +26,11 @@ from paddlex.repo_apis.paddle_detection.heads.query_postprocess import (
     paste_masks,
     select_top_pairs,
 )
+from paddlex.repo_apis.paddle_detection.suite import MODELS
 
 _FILES = find_references("mask_rtdetr", model_prefix="Mask-RT-DETR")
-# Their inputs are predictions, not images: see the tests of the losses and of preprocessing.
-_ELSEWHERE = {"match", "lossfix", "pre"}
+# Their inputs are predictions, not images: see the tests of the losses.
+_ELSEWHERE = {"match", "lossfix"}
 
 Values = dict[str, np.ndarray]
 
@@ -270,6 +272,12 @@ def _postprocess(subject: Subject, *, group: str) -> Values:
     return values | {"bbox_num": np.array([len(values["bbox"])], np.int32)}
 
 
+def _preprocess(subject: Subject, *, group: str) -> Values:
+    picture = _image_of(subject.reference.setup[group]).numpy()[0].transpose(1, 2, 0)
+    operations = MODELS[subject.reference.model].recipe.deploy.preprocess
+    return dict(Preprocessor(operations)(np.round(255 * picture).astype(np.uint8)))
+
+
 def _train(subject: Subject, *, group: str) -> Values:
     reference, network = subject.reference, subject.network
     text = reference.setup[group]
@@ -315,5 +323,6 @@ _PRODUCERS: dict[str, Callable[..., Values]] = {
     "decoder": _decoder,
     r"e2e\d+": _end_to_end,
     "post": _postprocess,
+    "pre": _preprocess,
     r"train\d+(dn)?": _train,
 }
