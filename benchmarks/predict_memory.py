@@ -62,7 +62,7 @@ def main() -> None:
     print(f"{options.instances} instances of {options.share:.0%} each on {size[1]} x {size[0]}")
     print(f"as dense bool masks they would take {dense:.0f} MB")
     result = _result(raw, photo=photo, measure=measure)
-    print(f"the result's masks take {sum(crop.nbytes for crop in result.masks.crops) / _MEGABYTE:.0f} MB")
+    print(f"the result's masks take {result.masks.nbytes / _MEGABYTE:.0f} MB")
     _use(result, act=measure)
 
 

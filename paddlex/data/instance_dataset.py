@@ -23,6 +23,7 @@ from paddlex.data.formats.coco import (
 from paddlex.data.formats.segmentation import Rle, Segmentation, segmentation_mask
 from paddlex.data.packing import PackedSegmentations
 from paddlex.structures.masks import MaskCrops
+from paddlex.structures.packed_crops import PackedCrops
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import DatasetError, ImageReadError
 from paddlex.utils.images import image_header, read_image
@@ -171,7 +172,7 @@ class InstanceDataset:
         if not masks:
             return MaskCrops.empty(size)
         offsets = np.concatenate([mask.offsets for mask in masks])
-        return MaskCrops(size, offsets, tuple(crop for mask in masks for crop in mask.crops))
+        return MaskCrops(size, offsets, PackedCrops(crop for mask in masks for crop in mask.crops))
 
     # ---------------------------------------------------------------- building
 

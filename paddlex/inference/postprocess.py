@@ -162,19 +162,21 @@ def _enlarge_masks(
 ) -> MaskCrops:
     """Masks of the chosen candidates, cut at `limits` (K, 4) xyxy if given."""
     rows, cols = _Axis.of(raw.masks.shape[1], size[0]), _Axis.of(raw.masks.shape[2], size[1])
-    offsets = np.zeros((len(chosen), 2), np.int32)
-    crops = []
-    for position, index in enumerate(chosen):
-        grid = raw.masks[index].astype(np.float32) - np.float32(raw.mask_threshold)
-        region = _region(grid > 0, rows=rows, cols=cols)
-        if limits is not None:
-            x1, y1, x2, y2 = limits[index].tolist()
-            region = (max(region[0], y1), min(region[1], y2), max(region[2], x1), min(region[3], x2))
-        # One at a time, so that untrimmed crops do not pile up.
-        mask = MaskCrops.from_crops([_enlarge(grid, region, rows=rows, cols=cols)], [region[0::2]], size=size)  # type: ignore[list-item]
-        offsets[position] = mask.offsets[0]
-        crops.append(mask.crops[0])
-    return MaskCrops(size, offsets, tuple(crops))
+    grids = [raw.masks[index].astype(np.float32) - np.float32(raw.mask_threshold) for index in chosen]
+    regions = [_region(grid > 0, rows=rows, cols=cols) for grid in grids]
+    if limits is not None:
+        regions = [_overlap(region, limits[index]) for region, index in zip(regions, chosen, strict=True)]
+    # One at a time, so that enlarged masks do not pile up before they are trimmed and packed.
+    enlarged = (
+        _enlarge(grid, region, rows=rows, cols=cols) for grid, region in zip(grids, regions, strict=True)
+    )
+    return MaskCrops.from_crops(enlarged, [(top, left) for top, _, left, _ in regions], size=size)
+
+
+def _overlap(region: tuple[int, int, int, int], limit: NDArray[np.int64]) -> tuple[int, int, int, int]:
+    """The part of (top, bottom, left, right) `region` inside the xyxy `limit`."""
+    x1, y1, x2, y2 = limit.tolist()
+    return max(region[0], y1), min(region[1], y2), max(region[2], x1), min(region[3], x2)
 
 
 def _region(positive: NDArray[np.bool_], *, rows: _Axis, cols: _Axis) -> tuple[int, int, int, int]:

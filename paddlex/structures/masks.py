@@ -1,7 +1,8 @@
-"""Instance masks kept as crops: memory follows the objects, not the photo.
+"""Instance masks kept as crops of bits: memory follows the objects, not the photo.
 
-A hundred objects on a 12-megapixel photo take 1.2 GB as dense bool masks and a few megabytes as crops.
-Data sets, transforms, results and files all use this form; dense arrays are made only when asked for.
+A hundred objects on a 12-megapixel photo take 1.2 GB as dense bool masks and a few megabytes as crops; were
+each as large as the photo, the crops would take 150 MB. Data sets, transforms, results and files all use this
+form; dense arrays are made only when asked for.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from paddlex.structures.packed_crops import BoolArray, PackedCrops
 from paddlex.utils.errors import ShapeError
 
 __all__ = ["MaskCrops"]
-
-BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,8 @@ class MaskCrops:
     Attributes:
         size: (height, width) of the canvas, pixels.
         offsets: (N, 2) int32, (y, x) of each crop's upper left pixel.
-        crops: N bool arrays (h_i, w_i); (0, 0) for an empty mask.
+        crops: N bool arrays (h_i, w_i); (0, 0) for an empty mask. Any iterable is taken and packed to bits;
+            reading one unpacks it.
 
     Raises:
         ShapeError: if counts differ or a crop leaves the canvas.
@@ -36,36 +37,40 @@ class MaskCrops:
 
     size: tuple[int, int]
     offsets: NDArray[np.int32]
-    crops: tuple[BoolArray, ...]
+    crops: Sequence[BoolArray]
 
     def __post_init__(self) -> None:
-        if self.offsets.shape != (len(self.crops), 2):
+        packed = self.crops if isinstance(self.crops, PackedCrops) else PackedCrops(self.crops)
+        object.__setattr__(self, "crops", packed)
+        if self.offsets.shape != (len(packed), 2):
             raise ShapeError(
-                f"offsets {self.offsets.shape} for {len(self.crops)} crops; expected ({len(self.crops)}, 2)"
+                f"offsets {self.offsets.shape} for {len(packed)} crops; expected ({len(packed)}, 2)"
             )
-        for (y, x), crop in zip(self.offsets, self.crops, strict=True):
-            if (
-                crop.ndim != 2
-                or y < 0
-                or x < 0
-                or y + crop.shape[0] > self.size[0]
-                or x + crop.shape[1] > self.size[1]
-            ):
-                raise ShapeError(f"crop {crop.shape} at (y={y}, x={x}) leaves the canvas {self.size}")
+        outside = (self.offsets < 0) | (self.offsets + packed.shapes > np.array(self.size))
+        for index in np.flatnonzero(outside.any(axis=1))[:1]:
+            place, shape = self.offsets[index].tolist(), tuple(packed.shapes[index].tolist())
+            raise ShapeError(f"crop {shape} at (y={place[0]}, x={place[1]}) leaves the canvas {self.size}")
 
     # ---------------------------------------------------------------- making
 
     @classmethod
     def from_crops(
-        cls, crops: Sequence[NDArray[Any]], offsets: Iterable[tuple[int, int]], *, size: tuple[int, int]
+        cls, crops: Iterable[NDArray[Any]], offsets: Iterable[tuple[int, int]], *, size: tuple[int, int]
     ) -> MaskCrops:
-        """Trim each crop to its set pixels; parts that leave the canvas are cut off."""
-        trimmed, corners = [], []
-        for crop, (y, x) in zip(crops, offsets, strict=True):
-            part, corner = _trim(np.asarray(crop, dtype=bool), int(y), int(x), size)
-            trimmed.append(part)
-            corners.append(corner)
-        return cls(size, np.array(corners, dtype=np.int32).reshape(-1, 2), tuple(trimmed))
+        """Trim each crop to its set pixels; parts that leave the canvas are cut off.
+
+        Crops are taken one at a time, so a generator never holds them all unpacked.
+        """
+        corners: list[tuple[int, int]] = []
+
+        def trimmed() -> Iterator[BoolArray]:
+            for crop, (y, x) in zip(crops, offsets, strict=True):
+                part, corner = _trim(np.asarray(crop, dtype=bool), int(y), int(x), size)
+                corners.append(corner)
+                yield part
+
+        packed = PackedCrops(trimmed())
+        return cls(size, np.array(corners, dtype=np.int32).reshape(-1, 2), packed)
 
     @classmethod
     def empty(cls, size: tuple[int, int]) -> MaskCrops:
@@ -112,6 +117,16 @@ class MaskCrops:
 
     # ---------------------------------------------------------------- reading
 
+    @property
+    def _packed(self) -> PackedCrops:
+        assert isinstance(self.crops, PackedCrops)  # made so in __post_init__
+        return self.crops
+
+    @property
+    def nbytes(self) -> int:
+        """Memory the masks take."""
+        return self._packed.nbytes + self.offsets.nbytes
+
     def __len__(self) -> int:
         return len(self.crops)
 
@@ -124,13 +139,17 @@ class MaskCrops:
         """Select masks by slice, list of indices, or boolean array."""
         index = index if isinstance(index, slice) or len(index) else slice(0)
         chosen = np.atleast_1d(np.arange(len(self))[index])
-        return MaskCrops(self.size, self.offsets[chosen], tuple(self.crops[i] for i in chosen))
+        return MaskCrops(self.size, self.offsets[chosen], self._packed.select(chosen.tolist()))
+
+    def crop(self, index: int) -> tuple[int, int, BoolArray]:
+        """(y, x, crop) of mask `index`."""
+        y, x = self.offsets[index].tolist()
+        return y, x, self.crops[index]
 
     def dense(self, index: int) -> BoolArray:
         """Mask `index` as (height, width) bool."""
         canvas = np.zeros(self.size, dtype=bool)
-        y, x = self.offsets[index]
-        crop = self.crops[index]
+        y, x, crop = self.crop(index)
         canvas[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
         return canvas
 
@@ -147,10 +166,8 @@ class MaskCrops:
 
     def boxes(self) -> NDArray[np.float32]:
         """(N, 4) xyxy of each mask's set pixels, upper bounds exclusive; zeros for an empty mask."""
-        boxes = [
-            (x, y, x + crop.shape[1], y + crop.shape[0]) if crop.size else (0, 0, 0, 0) for y, x, crop in self
-        ]
-        return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+        lower, upper = self.offsets, self.offsets + self._packed.shapes
+        return np.concatenate([lower[:, ::-1], upper[:, ::-1]], axis=1).astype(np.float32)
 
     def to_rles(self) -> list[dict[str, Any]]:
         """COCO compressed RLE of each mask on the whole canvas; `counts` is str, ready for JSON."""
@@ -160,17 +177,17 @@ class MaskCrops:
 
     def hflip(self) -> MaskCrops:
         """Mirror left and right."""
-        widths = np.array([crop.shape[1] for crop in self.crops], dtype=np.int32)
+        widths = self._packed.shapes[:, 1]
         offsets = self.offsets.copy()
         offsets[:, 1] = np.where(widths > 0, self.size[1] - offsets[:, 1] - widths, 0)
-        return MaskCrops(self.size, offsets, tuple(crop[:, ::-1] for crop in self.crops))
+        return MaskCrops(self.size, offsets, PackedCrops(crop[:, ::-1] for crop in self.crops))
 
     def vflip(self) -> MaskCrops:
         """Mirror top and bottom."""
-        heights = np.array([crop.shape[0] for crop in self.crops], dtype=np.int32)
+        heights = self._packed.shapes[:, 0]
         offsets = self.offsets.copy()
         offsets[:, 0] = np.where(heights > 0, self.size[0] - offsets[:, 0] - heights, 0)
-        return MaskCrops(self.size, offsets, tuple(crop[::-1] for crop in self.crops))
+        return MaskCrops(self.size, offsets, PackedCrops(crop[::-1] for crop in self.crops))
 
     def place(self, *, size: tuple[int, int], y: int = 0, x: int = 0) -> MaskCrops:
         """Move all masks by (y, x) onto a canvas of `size`: pads, expands or crops (negative moves)."""
@@ -208,8 +225,7 @@ def _trim(crop: BoolArray, y: int, x: int, size: tuple[int, int]) -> tuple[BoolA
     if not len(rows):
         return np.zeros((0, 0), dtype=bool), (0, 0)
     part = crop[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    # A view would keep the whole parent array alive.
-    return np.array(part, copy=True), (y + top + int(rows[0]), x + left + int(cols[0]))
+    return part, (y + top + int(rows[0]), x + left + int(cols[0]))
 
 
 def _encode(y: int, x: int, crop: BoolArray, size: tuple[int, int]) -> dict[str, Any]:
@@ -217,14 +233,15 @@ def _encode(y: int, x: int, crop: BoolArray, size: tuple[int, int]) -> dict[str,
     height, width = size
     strip = np.zeros((height, crop.shape[1]), dtype=np.uint8, order="F")
     strip[y : y + crop.shape[0]] = crop
-    # Column-major runs: padding columns before and after only lengthen the first and last zero runs.
+    # Column-major runs: columns before and after the strip only lengthen the first and the last run of zeros.
     flat = strip.reshape(-1, order="F")
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flat, [0]))))
-    ends = np.concatenate(([0], edges + x * height, [height * width]))
-    if not len(edges):
-        ends = np.array([0, height * width])
-    counts = np.diff(ends).tolist()
-    if counts and counts[-1] == 0:
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat.size and flat[0]:
+        edges = np.concatenate(([0], edges))
+    if flat.size and flat[-1]:
+        edges = np.append(edges, flat.size)
+    counts = np.diff(np.concatenate(([0], edges + x * height, [height * width]))).tolist()
+    if counts[-1] == 0:
         counts.pop()
     rle = coco_mask.frPyObjects({"size": [height, width], "counts": counts}, height, width)
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}

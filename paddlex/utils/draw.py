@@ -38,7 +38,11 @@ class Crops(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __iter__(self) -> Iterator[tuple[int, int, NDArray[np.bool_]]]: ...
+    def boxes(self) -> NDArray[np.float32]:
+        """(N, 4) xyxy of each mask."""
+
+    def crop(self, index: int) -> tuple[int, int, NDArray[np.bool_]]:
+        """(y, x, pixels) of one mask."""
 
 
 # RGB; neighbouring classes differ in hue as far as possible.
@@ -178,9 +182,10 @@ def _tint(
     canvas: NDArray[np.uint8], masks: Crops, *, class_ids: Sequence[int] | NDArray[Any], line: int
 ) -> None:
     kernel = np.ones((2 * line + 1, 2 * line + 1), np.uint8)
-    crops = list(masks)
-    for index in np.argsort([-crop.size for _, _, crop in crops], kind="stable"):
-        y, x, crop = crops[index]
+    x1, y1, x2, y2 = masks.boxes().T
+    # Large ones first, so that small ones stay visible; unpacked one at a time.
+    for index in np.argsort(-(x2 - x1) * (y2 - y1), kind="stable"):
+        y, x, crop = masks.crop(int(index))
         if not crop.size:
             continue
         color = class_color(int(class_ids[index]))

@@ -98,3 +98,8 @@ def test_crop_that_leaves_the_canvas_is_refused() -> None:
 def test_rle_of_another_size_is_refused() -> None:
     with pytest.raises(ShapeError, match=r"RLE of size \[2, 3\] on a canvas of \[5, 5\]"):
         MaskCrops.from_rles([{"size": [2, 3], "counts": [6]}], size=(5, 5))
+
+
+def test_masks_take_a_bit_a_pixel() -> None:
+    masks = MaskCrops.from_dense(np.ones((3, 64, 128), bool))
+    assert masks.nbytes == 3 * (64 * 128 // 8 + 8)

@@ -19,6 +19,7 @@ from paddlex.data.formats.labelme_shapes import (
     outline,
 )
 from paddlex.structures.masks import MaskCrops
+from paddlex.structures.packed_crops import PackedCrops
 
 __all__ = ["LabelMeInstance", "gather_instances", "instances_to_masks", "instances_to_shapes"]
 
@@ -151,7 +152,7 @@ def _instance(parts: Sequence[_Part], size: tuple[int, int]) -> LabelMeInstance:
 
 def _join(masks: Sequence[MaskCrops], size: tuple[int, int]) -> MaskCrops:
     offsets = np.concatenate([np.zeros((0, 2), np.int32), *(mask.offsets for mask in masks)])
-    return MaskCrops(size, offsets, tuple(crop for mask in masks for crop in mask.crops))
+    return MaskCrops(size, offsets, PackedCrops(crop for mask in masks for crop in mask.crops))
 
 
 def instances_to_masks(instances: Sequence[LabelMeInstance], *, size: tuple[int, int]) -> MaskCrops:
