@@ -103,8 +103,8 @@ def test_a_loss_that_is_not_finite_stops_with_term_step_photos_and_batch(tmp_pat
     message = str(error.value)
     assert "step 2" in message and "loss_first = nan" in message and "4, 5" in message
     assert "loss_second" not in message
-    saved = np.load(tmp_path / "nonfinite_batch_step_2.npz")
-    assert np.isnan(saved["0/target"][0, 0]) and saved["0/image"].shape == (2, 3, 8, 8)
+    with np.load(tmp_path / "nonfinite_batch_step_2.npz") as saved:
+        assert np.isnan(saved["0/target"][0, 0]) and saved["0/image"].shape == (2, 3, 8, 8)
     for value in loop.network.state_dict().values():
         assert np.isfinite(value.numpy()).all(), "the network is that of the last good step"
 
