@@ -274,8 +274,9 @@ def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
 
 
 def _in_words(agreements: dict[str, Agreement]) -> str:
-    return "; ".join(
-        f"{name} differs from the network by {agreement.max_score_difference:.1e} in scores, "
-        f"{agreement.max_box_difference:.2f} px in boxes, mask IoU {agreement.mean_mask_iou:.4f}"
-        for name, agreement in agreements.items()
+    worst = summarise(list(agreements.values()))
+    return (
+        f"{len({name.partition(',')[0] for name in agreements})} graph(s) differ from the network by at most "
+        f"{worst.max_score_difference:.0e} in scores and {worst.max_box_difference:.2g} px in boxes, "
+        f"mean mask IoU {worst.mean_mask_iou:.4f}"
     )
