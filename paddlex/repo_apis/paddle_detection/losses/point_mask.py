@@ -60,15 +60,14 @@ class PointMaskLoss:
         num_pairs, counts = pair_logits.shape[0], self.counts
         candidates = draws.uniform([num_pairs, 1, counts.candidates, 2]).squeeze(1)
         random_points = draws.uniform([num_pairs, counts.random, 2])
-        points = paddle.concat([candidates, random_points], axis=1)
         compute = point_mask_losses_cpu if pair_logits.place.is_cpu_place() else point_mask_losses
         return compute(
             pair_logits,
             masks,
             indices=indices,
-            points=points,
+            candidates=candidates,
+            random_points=random_points,
             num_uncertain=counts.uncertain,
-            num_random=counts.random,
         )
 
 
@@ -77,9 +76,9 @@ def point_mask_losses(
     masks: Tensor,
     *,
     indices: Tensor,
-    points: Tensor,
+    candidates: Tensor,
+    random_points: Tensor,
     num_uncertain: int,
-    num_random: int,
 ) -> tuple[Tensor, Tensor]:
     """Compute the losses of `PointMaskLoss` on given points, with Paddle's operators.
 
@@ -87,9 +86,9 @@ def point_mask_losses(
         pair_logits: (M, L, h, w).
         masks: (T, S, S) uint8.
         indices: (M, L) int64.
-        points: (M, K, 2), the last `num_random` of which are kept as they are.
-        num_uncertain: points kept of the others.
-        num_random: see `points`.
+        candidates: (M, K, 2), points to choose from.
+        random_points: (M, R, 2), points that count in any case.
+        num_uncertain: how many candidates count.
 
     Returns:
         Mean cross-entropy and dice loss, (M, L) each.
@@ -98,7 +97,7 @@ def point_mask_losses(
     for start in range(0, pair_logits.shape[0], _PAIRS_AT_ONCE):  # bounds the memory of the candidates
         rows = slice(start, start + _PAIRS_AT_ONCE)
         kept = _kept_points(
-            pair_logits[rows].detach(), points[rows], num_uncertain=num_uncertain, num_random=num_random
+            pair_logits[rows].detach(), candidates[rows], random_points[rows], num_uncertain=num_uncertain
         )
         targets = sample_binary_masks(masks, index=indices[rows].flatten(), points=kept)
         logits = sample_maps(pair_logits[rows].flatten(0, 1).unsqueeze(1), kept).squeeze(1)
@@ -111,10 +110,11 @@ def point_mask_losses(
     return bce, dice
 
 
-def _kept_points(pair_logits: Tensor, points: Tensor, *, num_uncertain: int, num_random: int) -> Tensor:
-    """Return the (M * L, num_uncertain + num_random, 2) points that count."""
+def _kept_points(
+    pair_logits: Tensor, candidates: Tensor, random_points: Tensor, *, num_uncertain: int
+) -> Tensor:
+    """Return the (M * L, num_uncertain + R, 2) points that count."""
     num_pairs, num_layers = pair_logits.shape[:2]
-    candidates, random_points = points[:, :-num_random], points[:, -num_random:]
     distance = sample_maps(pair_logits, candidates).abs()
     nearest = paddle.topk(distance, num_uncertain, axis=-1, largest=False, sorted=False)[1]
     index = nearest.flatten(1).unsqueeze(-1).expand([-1, -1, 2])

@@ -27,14 +27,14 @@ def point_mask_losses_cpu(
     masks: Tensor,
     *,
     indices: Tensor,
-    points: Tensor,
+    candidates: Tensor,
+    random_points: Tensor,
     num_uncertain: int,
-    num_random: int,
 ) -> tuple[Tensor, Tensor]:
     """Compute what `point_mask.point_mask_losses` does; the arguments are the same."""
     sampler = BinaryMaskSampler(masks.numpy())
-    counts = (num_uncertain, num_random)
-    return _PointMaskLosses.apply(pair_logits, sampler, indices.numpy(), points, counts)
+    points = (candidates, random_points)
+    return _PointMaskLosses.apply(pair_logits, sampler, indices.numpy(), points, num_uncertain)
 
 
 class _PointMaskLosses(PyLayer):
@@ -46,20 +46,20 @@ class _PointMaskLosses(PyLayer):
         pair_logits: Tensor,
         sampler: BinaryMaskSampler,
         indices: NDArray[np.int64],
-        points: Tensor,
-        counts: tuple[int, int],
+        points: tuple[Tensor, Tensor],
+        num_uncertain: int,
     ) -> tuple[Tensor, Tensor]:
         # DLPack shares the memory; `numpy()` and `to_tensor` would copy over 100 MB per step.
-        maps, host_points = np.from_dlpack(pair_logits.detach()), np.from_dlpack(points)
+        maps, candidates, random_points = map(np.from_dlpack, (pair_logits.detach(), *points))
+        counts = (candidates.shape[1], num_uncertain, random_points.shape[1])
         losses = np.empty((2, *indices.shape), np.float32)
         gradients = np.empty((2, *maps.shape), np.float32)
 
         def score(pairs: range) -> None:
-            scorer = _PairScorer(sampler, maps.shape[1:], num_points=host_points.shape[1], counts=counts)
+            scorer = _PairScorer(sampler, maps.shape[1:], counts=counts)
             for pair in pairs:
-                losses[:, pair], gradients[:, pair] = scorer.score(
-                    maps[pair], indices[pair], host_points[pair]
-                )
+                pair_points = np.concatenate([candidates[pair], random_points[pair]])
+                losses[:, pair], gradients[:, pair] = scorer.score(maps[pair], indices[pair], pair_points)
 
         share_among_threads(score, len(maps))
         ctx.save_for_backward(from_dlpack(gradients))
@@ -77,22 +77,16 @@ class _PairScorer:
     Args:
         sampler: the target masks.
         shape: (L, h, w) of a pair's maps.
-        num_points: number of points K of a pair.
-        counts: points kept of the candidates, and points at the end that are kept as they are.
+        counts: numbers of candidates, of those among them that count, and of random points.
     """
 
     def __init__(
-        self,
-        sampler: BinaryMaskSampler,
-        shape: tuple[int, int, int],
-        *,
-        num_points: int,
-        counts: tuple[int, int],
+        self, sampler: BinaryMaskSampler, shape: tuple[int, int, int], *, counts: tuple[int, int, int]
     ) -> None:
         self._sampler = sampler
         self._shape = shape
-        self._num_uncertain, num_random = counts
-        self._num_candidates = num_points - num_random
+        self._num_candidates, self._num_uncertain, num_random = counts
+        num_points = self._num_candidates + num_random
         self._random = np.arange(self._num_candidates, num_points)
         # Fresh memory for each pair would cost more, in page faults, than the arithmetic.
         self._logits = np.empty((shape[0], num_points), np.float32)
@@ -106,7 +100,7 @@ class _PairScorer:
         Args:
             maps: (L, h, w) logits.
             targets: (L,) index of the target mask.
-            points: (K, 2).
+            points: (K, 2), the candidates before the random points.
         """
         num_layers, height, width = self._shape
         matrix = bilinear_matrix(points, size=(height, width))

@@ -16,14 +16,13 @@ COMPUTE = pytest.mark.parametrize("compute", [point_mask_losses, point_mask_loss
 
 @COMPUTE
 def test_undecided_logits_cost_ln_2(compute) -> None:
-    points = paddle.full([1, 6, 2], 0.5)
     bce, dice = compute(
         paddle.zeros([1, 1, 2, 2]),
         paddle.ones([1, 8, 8], dtype="uint8"),
         indices=paddle.zeros([1, 1], dtype="int64"),
-        points=points,
+        candidates=paddle.full([1, 4, 2], 0.5),
+        random_points=paddle.full([1, 2, 2], 0.5),
         num_uncertain=2,
-        num_random=2,
     )
 
     # Four points of probability 1/2 against 1: dice = 1 - (2 * 2 + 1) / (2 + 4 + 1).
@@ -42,9 +41,9 @@ def test_most_uncertain_candidates_and_all_random_points_count(compute) -> None:
         logits,
         masks,
         indices=paddle.zeros([1, 1], dtype="int64"),
-        points=points,
+        candidates=points[:, :4],
+        random_points=points[:, 4:],
         num_uncertain=2,
-        num_random=1,
     )
 
     expected = (2 * math.log1p(math.exp(-1)) + math.log1p(math.exp(-6))) / 3
@@ -58,7 +57,8 @@ def pairs() -> dict[str, object]:
         "pair_logits": (5 * rng.normal(size=(3, 2, 5, 5))).astype(np.float32),
         "masks": paddle.to_tensor((rng.random((4, 20, 20)) < 0.4).astype(np.uint8)),
         "indices": paddle.to_tensor(np.array([[0, 2], [3, 3], [1, 0]])),
-        "points": paddle.to_tensor(rng.random((3, 90, 2), dtype=np.float32)),
+        "candidates": paddle.to_tensor(rng.random((3, 80, 2), dtype=np.float32)),
+        "random_points": paddle.to_tensor(rng.random((3, 10, 2), dtype=np.float32)),
     }
 
 
@@ -66,8 +66,8 @@ def _losses_and_gradients(compute, pairs: dict[str, object]) -> list[np.ndarray]
     values = []
     for which in (0, 1):
         logits = paddle.to_tensor(pairs["pair_logits"], stop_gradient=False)
-        shared = {name: pairs[name] for name in ("indices", "points")}
-        loss = compute(logits, pairs["masks"], **shared, num_uncertain=20, num_random=10)[which]
+        shared = {name: pairs[name] for name in ("indices", "candidates", "random_points")}
+        loss = compute(logits, pairs["masks"], **shared, num_uncertain=20)[which]
         # Weights that differ by pair and layer show whose gradient went where.
         (loss * paddle.arange(1, loss.size + 1, dtype="float32").reshape(loss.shape)).sum().backward()
         values += [loss.numpy(), logits.grad.numpy()]
