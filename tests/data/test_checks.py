@@ -299,7 +299,7 @@ def test_classes_of_train_and_val_must_agree(
 
 def test_number_of_classes_is_compared_with_the_setting(tiny: Path) -> None:
     assert check_coco_dataset(tiny, num_classes=2).problems == []
-    [problem] = check_coco_dataset(tiny, num_classes=80).problems
+    [problem] = check_coco_dataset(tiny, num_classes=80).errors
     assert str(problem) == (
         f"{TRAIN}, categories: 2 classes, but Train.num_classes is 80; set Train.num_classes=2 before "
         "training"

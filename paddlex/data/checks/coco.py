@@ -64,7 +64,7 @@ def check_coco_dataset(
 
     Args:
         dataset_dir: the data set.
-        num_classes: the number of classes that training is set to, if known.
+        num_classes: the number of classes the user set training to; None when it follows the data.
         allow_empty: whether photos without objects take part in training.
         num_workers: threads that decode photos.
 
@@ -154,7 +154,7 @@ def _check_classes(train: CocoFile, val: CocoFile, *, num_classes: int | None) -
     if num_classes is not None and num_classes != len(train.categories):
         yield train.problem(
             "num-classes",
-            "warning",
+            "error",
             where="categories",
             found=f"{len(train.categories)} classes, but Train.num_classes is {num_classes}",
             remedy=f"set Train.num_classes={len(train.categories)} before training",
