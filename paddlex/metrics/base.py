@@ -9,16 +9,16 @@ __all__ = ["Metric"]
 
 
 class Metric(Protocol):
-    """A score over a data set; knows arrays, never networks.
-
-    Attributes:
-        update: takes in one photo's predictions and annotations; its arguments depend on the task.
-    """
-
-    update: Callable[..., None]
+    """A score over a data set; knows arrays, never networks."""
 
     def reset(self) -> None:
         """Forget all photos."""
 
+    @property
+    def update(self) -> Callable[..., None]:
+        """Take in one photo's predictions; the arguments depend on the task."""
+        ...
+
     def compute(self) -> dict[str, float]:
         """Scores over the photos taken in; NaN where nothing is defined."""
+        ...
