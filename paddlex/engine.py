@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlex.config import Config, Mode, load_config, read_content
+from paddlex.utils.cpu import prepare_cpu
 from paddlex.utils.errors import ConfigError, PaddleXError, UsageError, WeightsError
 from paddlex.utils.files import write_json
 from paddlex.utils.logging import logger
@@ -58,6 +59,8 @@ def run_mode(config: Config) -> Fields:
     from paddlex.modules.zoo import find_model
 
     spec = find_model(config.Global.model)
+    if config.Global.mode in _PADDLE_MODES:
+        prepare_cpu()
     return _MODES[config.Global.mode](config, spec)
 
 
@@ -241,6 +244,10 @@ _MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
     "export": _export,
     "predict": _predict,
 }
+
+
+# Modes that load Paddle for certain; a prediction does so only with the Paddle backend, which sees to it itself.
+_PADDLE_MODES = ("train", "evaluate", "export")
 
 
 # --------------------------------------------------------------------------- values that need a decision

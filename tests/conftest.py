@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from paddlex.utils.cpu import prepare_cpu
+
+# Before any test module imports Paddle: several times faster on AMD processors.
+prepare_cpu()
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -45,6 +45,7 @@ PADDLE_USERS = (
     "modules/instance_segmentation/exporter",
     "modules/export",
     "modules/paddle_device.py",
+    "modules/recipe_loop.py",
     "modules/instance_segmentation/start_weights.py",
     "modules/instance_segmentation/trained_network.py",
 )

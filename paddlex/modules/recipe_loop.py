@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from paddle import nn
+from typing import TYPE_CHECKING
 
 from paddlex.repo_apis.recipe import Recipe
 from paddlex.training import distributed
@@ -18,6 +17,9 @@ from paddlex.training.precision import Precision
 from paddlex.training.schedules import LearningRate, scaled_learning_rate, warmup_length
 from paddlex.utils.errors import ConfigError
 from paddlex.utils.logging import logger
+
+if TYPE_CHECKING:
+    from paddle import nn
 
 __all__ = ["build_loop"]
 
@@ -34,7 +36,7 @@ def build_loop(
     """Build the loop that trains `network` as `recipe` says and `options` change.
 
     Args:
-        network: with its start weights, and with what is frozen frozen.
+        network: with its start weights; what is to stay as it is does not learn.
         loader: batches of this card.
         recipe: what upstream fixed.
         options: what the user chose.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from paddlex.repo_apis.recipe import Recipe, read_recipe
+from paddlex.utils.cpu import prepare_cpu
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -66,6 +67,7 @@ class ModelSpec:
             num_classes: object classes, without background.
             **options: further keyword arguments of the builder, above the recipe's.
         """
+        prepare_cpu()
         module, _, function = self.builder.partition(":")
         build = getattr(importlib.import_module(module), function)
         return build(num_classes=num_classes, **{**self.recipe.network, **options})

@@ -76,19 +76,7 @@ def load_weights(
     """
     entries: dict[str, Tensor] = dict(network.state_dict())
     matches = _match(entries, arrays, source=source)
-    skipped = tuple(
-        (name, tuple(arrays[match].shape), tuple(entries[name].shape))
-        for name, match in matches.items()
-        if tuple(arrays[match].shape) != tuple(entries[name].shape)
-    )
-    misfits = {name for name, _, _ in skipped}
-    used = set(matches.values())
-    report = LoadReport(
-        loaded=tuple(name for name in matches if name not in misfits),
-        skipped=skipped,
-        missing=tuple(name for name in entries if name not in matches),
-        unused=tuple(name for name in arrays if name not in used),
-    )
+    report = _compare(entries, arrays, matches)
     if not report.loaded:
         raise WeightsError(
             f"{source}: none of its {len(arrays)} weights fits this network "
@@ -99,6 +87,24 @@ def load_weights(
     for name in report.loaded:
         entries[name].set_value(paddle.to_tensor(_numbers(arrays[matches[name]])).astype(entries[name].dtype))
     return report
+
+
+def _compare(
+    entries: Mapping[str, Tensor], arrays: Mapping[str, np.ndarray], matches: Mapping[str, str]
+) -> LoadReport:
+    skipped = tuple(
+        (name, tuple(arrays[match].shape), tuple(entries[name].shape))
+        for name, match in matches.items()
+        if tuple(arrays[match].shape) != tuple(entries[name].shape)
+    )
+    misfits = {name for name, _, _ in skipped}
+    used = set(matches.values())
+    return LoadReport(
+        loaded=tuple(name for name in matches if name not in misfits),
+        skipped=skipped,
+        missing=tuple(name for name in entries if name not in matches),
+        unused=tuple(name for name in arrays if name not in used),
+    )
 
 
 def _match(entries: Iterable[str], arrays: Iterable[str], *, source: str) -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import time
 from collections import defaultdict
@@ -17,7 +16,7 @@ from paddlex.training.loop import Loop, StepReport
 from paddlex.utils.files import write_text
 from paddlex.utils.logging import logger
 
-__all__ = ["METRICS_FILE", "MetricsLog", "logging_to", "read_curves"]
+__all__ = ["METRICS_FILE", "MetricsLog", "read_curves"]
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -147,21 +146,3 @@ def _scalar_writers(folder: Path) -> list[_ScalarWriter]:
     except ImportError:
         logger.debug("tensorboardX is not installed; no scalars for it")
     return writers
-
-
-@contextlib.contextmanager
-def logging_to(path: Path, *, append: bool) -> Iterator[None]:
-    """Write what is logged inside a `with` block, INFO and above, to a file as well, UTF-8."""
-    handler = logging.FileHandler(path, mode="a" if append else "w", encoding="utf-8")
-    handler.setFormatter(
-        logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", datefmt="%m/%d %H:%M:%S")
-    )
-    level = logger.level
-    logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        handler.close()

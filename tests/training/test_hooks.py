@@ -13,7 +13,8 @@ from toy import toy_checkpoints, toy_loop
 
 from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal
 from paddlex.training.loop import Loop, StepReport
-from paddlex.training.metrics_log import MetricsLog, logging_to, read_curves
+from paddlex.training.metrics_log import MetricsLog, read_curves
+from paddlex.training.run_log import RunLog
 from paddlex.utils.errors import PaddleXError
 
 LINE = re.compile(
@@ -25,7 +26,8 @@ LINE = re.compile(
 
 
 def test_train_log_has_a_line_every_interval_and_at_each_epochs_end(tmp_path: Path) -> None:
-    with logging_to(tmp_path / "train.log", append=False):
+    with RunLog() as log:
+        log.open(tmp_path / "train.log", append=False)
         toy_loop(tmp_path, epochs=2, hooks=[ProgressReport(2)]).run()
     text = (tmp_path / "train.log").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if "Epoch:" in line]

@@ -33,11 +33,12 @@ from paddlex.training.checkpoint import Checkpoints, read_facts
 from paddlex.training.checkpoint_store import CheckpointStore
 from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal
 from paddlex.training.loop import Loop
-from paddlex.training.metrics_log import METRICS_FILE, MetricsLog, logging_to, read_curves
+from paddlex.training.metrics_log import METRICS_FILE, MetricsLog, read_curves
 from paddlex.training.optim import freeze_parameters
 from paddlex.training.options import TrainOptions
 from paddlex.training.random_state import seed_everything
 from paddlex.training.results import BEST, FINAL
+from paddlex.training.run_log import RunLog
 from paddlex.utils.charts_curves import training_curve
 from paddlex.utils.errors import ExportError, PaddleXError, WeightsError
 from paddlex.utils.files import write_text
@@ -75,14 +76,16 @@ def train(
     started = time.monotonic()
     if not faulthandler.is_enabled():
         faulthandler.enable()
-    resumed_from = _checkpoint_to_resume(options.resume_path, output_dir)
-    datasets = read_datasets(dataset_dir, num_classes=options.num_classes, allow_empty=options.allow_empty)
-    # Before an earlier run is moved: the start weights may be that run's.
-    start = _start_weights(options, spec, resumed_from=resumed_from)
-    if resumed_from is None:
-        _make_room(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with logging_to(output_dir / _LOG_FILE, append=resumed_from is not None), _plain_memory_errors():
+    with RunLog() as log, _plain_memory_errors():
+        resumed_from = _checkpoint_to_resume(options.resume_path, output_dir)
+        datasets = read_datasets(
+            dataset_dir, num_classes=options.num_classes, allow_empty=options.allow_empty
+        )
+        # Before an earlier run is moved: the start weights may be that run's.
+        start = _start_weights(options, spec, resumed_from=resumed_from)
+        if resumed_from is None:
+            _make_room(output_dir)
+        log.open(output_dir / _LOG_FILE, append=resumed_from is not None)
         write_text(output_dir / _CONFIG_FILE, config_text)
         device = use_device(options.device)
         _log_environment(device=str(device), options=options)
