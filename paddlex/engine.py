@@ -246,7 +246,7 @@ _MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
 }
 
 
-# Modes that load Paddle for certain; a prediction does so only with the Paddle backend, which sees to it itself.
+# Modes that load Paddle for certain; a prediction may need the Paddle backend, which sees to it itself.
 _PADDLE_MODES = ("train", "evaluate", "export")
 
 
