@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -136,7 +135,7 @@ def _scalar_writers(folder: Path) -> list[_ScalarWriter]:
     try:
         from visualdl import LogWriter
 
-        writers.append(LogWriter(file_name=str(folder / f"vdlrecords.{int(time.time())}.log")))
+        writers.append(LogWriter(logdir=str(folder)))
     except ImportError:
         logger.debug("VisualDL is not installed; no scalars for it")
     try:
