@@ -1,4 +1,4 @@
-"""The log file of a run: all that was said, from before it could be opened to the error that ended the run."""
+"""The log file of a run: all that was said, from before it could be opened to the error at the end."""
 
 from __future__ import annotations
 
