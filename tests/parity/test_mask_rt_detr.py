@@ -63,9 +63,9 @@ def _subject(file: Path) -> Subject:
     return Subject(Reference(file))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """The network of one reference, built once for all its checks, which run one after another."""
+    """The network of one reference, built once for all its checks (conftest.py puts them in a row)."""
     return _subject(request.param)
 
 
@@ -84,7 +84,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for group in Reference(file).groups
         if group not in _ELSEWHERE
     ]
-    metafunc.parametrize(("subject", "group"), cases, indirect=["subject"], scope="module")
+    metafunc.parametrize(("subject", "group"), cases, indirect=["subject"])
 
 
 def test_there_are_references() -> None:
