@@ -61,12 +61,13 @@ class DeformableAttention(nn.Layer):
 
         values = self.value_proj(memory).transpose([0, 2, 1])
         values = values.reshape([-1, values.shape[1] // heads, values.shape[2]])
-        samples, start = [], 0
-        for level, (height, width) in enumerate(level_sizes):
-            value = values[:, :, start : start + height * width].reshape([0, 0, height, width])
-            points = grid[:, :, level * self._num_points : (level + 1) * self._num_points]
-            samples.append(F.grid_sample(value, points, align_corners=False))
-            start += height * width
+        # One split: the gradient of a slice is a whole tensor of zeros around it.
+        level_values = paddle.split(values, [height * width for height, width in level_sizes], axis=2)
+        level_points = paddle.split(grid, len(level_sizes), axis=2)
+        samples = [
+            F.grid_sample(value.reshape([0, 0, height, width]), points, align_corners=False)
+            for value, points, (height, width) in zip(level_values, level_points, level_sizes, strict=True)
+        ]
         gathered = (paddle.concat(samples, axis=-1) * weights).sum(axis=-1)
         return self.output_proj(gathered.reshape([-1, query.shape[2], num_queries]).transpose([0, 2, 1]))
 
