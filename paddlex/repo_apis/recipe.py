@@ -71,7 +71,7 @@ class Ema:
 
     Attributes:
         decay: final decay d.
-        type: the decay at step t. `exponential`: d (1 - exp(-(t + 1) / 2000)), with a shadow that starts from zero;
+        type: the decay at step t. `exponential`: d (1 - exp(-(t + 1) / 2000)), the shadow starting from zero;
             `threshold`: min(d, (1 + t) / (10 + t)); `normal`: d.
         skip: name endings that are not averaged.
     """
