@@ -20,9 +20,11 @@ from paddlex.utils.logging import logger
 if TYPE_CHECKING:
     from paddlex.repo_apis.spec import ModelSpec
 
-__all__ = ["EXIT_FAILURE", "EXIT_SUCCESS", "EXIT_USAGE", "run"]
+__all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_SUCCESS", "EXIT_USAGE", "run"]
 
 EXIT_SUCCESS, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+# 128 + SIGINT, as shells have it.
+EXIT_INTERRUPTED = 130
 
 Fields = dict[str, Any]
 
@@ -35,7 +37,7 @@ def run(config_file: Path, overrides: Sequence[str] = ()) -> int:
         overrides: `dotted.path=value` each.
 
     Returns:
-        Exit code: 0 done, 1 failed, 2 command line misused.
+        Exit code: 0 done, 1 failed, 2 command line misused, 130 interrupted.
     """
     try:
         config = load_config(config_file, overrides)
@@ -81,13 +83,17 @@ def _run_recorded(result_file: Path, work: Callable[[], Fields]) -> int:
         logger.debug("%s", traceback.format_exc())
         _write_failure(result_file, error)
         return EXIT_FAILURE
+    except KeyboardInterrupt as error:
+        logger.error("interrupted")
+        _write_failure(result_file, error)
+        return EXIT_INTERRUPTED
     except Exception as error:
         _write_failure(result_file, error)
         raise
     return EXIT_SUCCESS
 
 
-def _write_failure(result_file: Path, error: Exception) -> None:
+def _write_failure(result_file: Path, error: BaseException) -> None:
     report = getattr(error, "report", {})
     failure = {"done_flag": False, **report, "err_type": str(type(error)), "err_msg": str(error)}
     try:
