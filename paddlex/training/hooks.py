@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Hook", "ProgressReport", "StopOnSignal", "describe_batch", "memory_megabytes"]
 
+_TERMS_OF_A_LINE = 8
+
 
 class Hook:
     """Does nothing at each moment; subclasses override the moments they need."""
@@ -102,7 +104,7 @@ class ProgressReport(Hook):
         count = f"{loop.position.step_in_epoch:>{len(str(steps))}}/{steps}"
         losses = " ".join(
             f"{name}: {statistics.median(item.losses.get(name, 0.0) for item in window):.6f}"
-            for name in report.losses
+            for name in _headline(list(report.losses))
         )
         seconds = statistics.mean(item.seconds for item in window)
         data_seconds = statistics.mean(item.data_seconds for item in window)
@@ -113,6 +115,13 @@ class ProgressReport(Hook):
             f"eta: {timedelta(seconds=round(left))} batch_cost: {seconds:.4f} data_cost: {data_seconds:.4f} "
             f"ips: {report.images / seconds:.4f} images/s memory: {memory_megabytes():.0f} MB"
         )
+
+
+def _headline(names: list[str]) -> list[str]:
+    """The terms a line can hold: of many, those that are not auxiliary; metrics.jsonl has them all."""
+    if len(names) <= _TERMS_OF_A_LINE:
+        return names
+    return [name for name in names if not name.endswith(("_aux", "_dn"))]
 
 
 def memory_megabytes() -> float:

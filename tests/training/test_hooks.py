@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from toy import toy_checkpoints, toy_loop
 
-from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal
+from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal, _headline
 from paddlex.training.loop import Loop, StepReport
 from paddlex.training.metrics_log import MetricsLog, read_curves
 from paddlex.training.run_log import RunLog
@@ -34,6 +34,13 @@ def test_train_log_has_a_line_every_interval_and_at_each_epochs_end(tmp_path: Pa
     assert [re.search(r"\[(\d)/5\]", line)[1] for line in lines] == ["2", "4", "5", "1", "3", "5"]
     assert LINE.fullmatch(lines[0])
     assert "first batch: image: float32 (2, 3, 8, 8)" in text
+
+
+def test_a_line_of_many_terms_leaves_the_auxiliary_ones_to_the_metrics_log() -> None:
+    few = ["loss_box", "loss_box_aux", "loss"]
+    assert _headline(few) == few
+    many = [f"loss_{term}{kind}" for term in ("a", "b", "c") for kind in ("", "_aux", "_dn", "_aux_dn")]
+    assert _headline([*many, "loss"]) == ["loss_a", "loss_b", "loss_c", "loss"]
 
 
 def test_metrics_log_has_a_line_for_each_step_and_evaluation(tmp_path: Path) -> None:
