@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     set_up_logging()
+    if not logger.isEnabledFor(logging.DEBUG):
+        # Paddle warns of compilers and placements that no user of this command can act upon.
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
     if options.version:
         sys.stdout.write(_versions() + "\n")
         return 0

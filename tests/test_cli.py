@@ -45,7 +45,7 @@ def trained(workspace: Path) -> Path:
         "Train.epochs_iters=1",
         "Train.batch_size=7",
         "Train.input_size=64",
-        "Train.pretrain_weight_path=none",
+        "Train.pretrain_weight_path=scratch",
         "Train.num_workers=0",
         "Evaluate.num_workers=0",
     )

@@ -50,7 +50,7 @@ def find_start_weights(wanted: str | None, spec: ModelSpec) -> StartWeights:
 
     Args:
         wanted: None for the published network if it can be had; `coco` for it in any case; `imagenet` for
-            its backbone alone; `none`; or a path or URL.
+            its backbone alone; `scratch` (or `none`); or a path or URL.
         spec: the model.
 
     Raises:
@@ -59,7 +59,7 @@ def find_start_weights(wanted: str | None, spec: ModelSpec) -> StartWeights:
     """
     if wanted is None:
         return _published_or_scratch(spec)
-    if wanted.lower() == "none":
+    if wanted.lower() in {"scratch", "none"}:
         return StartWeights(from_scratch=True)
     if Path(wanted).is_file():
         return _read(Path(wanted).resolve())
@@ -73,7 +73,7 @@ def find_start_weights(wanted: str | None, spec: ModelSpec) -> StartWeights:
         return _read(fetch(wanted))
     raise WeightsError(
         f"Train.pretrain_weight_path {wanted}: no such file; give a .pdparams file, a URL, coco, imagenet "
-        "or none"
+        "or scratch"
     )
 
 
@@ -86,7 +86,7 @@ def _published_or_scratch(spec: ModelSpec) -> StartWeights:
         logger.warning("NO PRETRAINED WEIGHTS: %s", error)
         logger.warning(
             "TRAINING FROM SCRATCH instead, which needs far more photos and epochs; if that is meant, say so "
-            "with Train.pretrain_weight_path=none"
+            "with Train.pretrain_weight_path=scratch"
         )
         return StartWeights(from_scratch=True)
 

@@ -58,6 +58,7 @@ def test_find_start_weights_downloads(host: str, wanted: str | None, expected: s
 
 
 def test_find_start_weights_none_is_from_scratch() -> None:
+    assert find_start_weights("scratch", SPEC).from_scratch
     assert find_start_weights("none", SPEC).from_scratch
 
 
