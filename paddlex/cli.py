@@ -139,15 +139,7 @@ def _versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
     lines = []
-    for name in (
-        "paddlex",
-        "paddlepaddle",
-        "paddlepaddle-gpu",
-        "onnxruntime",
-        "paddle2onnx",
-        "openvino",
-        "numpy",
-    ):
+    for name in _VERSIONED:
         try:
             lines.append(f"{name} {version(name)}")
         except PackageNotFoundError:
