@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from paddlex import __version__
 from paddlex.utils.logging import logger, set_up_logging
 
 __all__ = ["main"]
@@ -38,7 +39,6 @@ each mode leaves <Global.output>/<mode>_result.json with done_flag; exit code 0 
 
 
 _VERSIONED = (
-    "paddlex",
     "paddlepaddle",
     "paddlepaddle-gpu",
     "onnxruntime",
@@ -138,7 +138,7 @@ def _print_models() -> None:
 def _versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    lines = []
+    lines = [f"paddlex {__version__}"]
     for name in _VERSIONED:
         try:
             lines.append(f"{name} {version(name)}")
