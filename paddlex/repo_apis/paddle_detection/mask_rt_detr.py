@@ -23,7 +23,6 @@ __all__ = [
 def build_mask_rt_detr(
     *,
     num_classes: int,
-    eval_size: tuple[int, int],
     arch: ArchName,
     backbone_learning_rates: Sequence[float],
     neck_width: int,
@@ -33,6 +32,7 @@ def build_mask_rt_detr(
     csp_expansion: float,
     mask_channels: tuple[int, int],
     num_prototypes: int,
+    eval_size: tuple[int, int] = (640, 640),
     frozen_backbone_norms: bool = True,
     use_lab: bool = False,
     num_queries: int = 300,
@@ -50,7 +50,6 @@ def build_mask_rt_detr(
 
     Args:
         num_classes: classes.
-        eval_size: (height, width) of the images in evaluation; other sizes work, this one is exported.
         arch: size of the backbone.
         backbone_learning_rates: factors of its stem and four stages; 0 freezes.
         neck_width: channels of the neck.
@@ -60,6 +59,7 @@ def build_mask_rt_detr(
         csp_expansion: width of the neck's fusion blocks relative to `neck_width`.
         mask_channels: channels of the mask features inside and after the pyramid.
         num_prototypes: mask prototypes.
+        eval_size: (height, width) of the images in evaluation; other sizes work, this one is exported.
         frozen_backbone_norms: keep the backbone's normalisation as loaded.
         use_lab: learnable affine blocks in the backbone.
         num_queries: queries.
@@ -115,12 +115,7 @@ def build_mask_rt_detr(
     return network
 
 
-def build_mask_rt_detr_s(
-    *,
-    num_classes: int,
-    eval_size: tuple[int, int] = (640, 640),
-    **options: Any,  # noqa: ANN401 (the builder types them)
-) -> MaskRTDETR:
+def build_mask_rt_detr_s(*, num_classes: int, **options: Any) -> MaskRTDETR:  # noqa: ANN401
     """Build Mask-RT-DETR-S; `options` are further arguments of `build_mask_rt_detr`, above these."""
     variant: dict[str, Any] = {
         "arch": "S",
@@ -133,15 +128,10 @@ def build_mask_rt_detr_s(
         "mask_channels": (64, 32),
         "num_prototypes": 128,
     }
-    return build_mask_rt_detr(num_classes=num_classes, eval_size=eval_size, **(variant | options))
+    return build_mask_rt_detr(num_classes=num_classes, **(variant | options))
 
 
-def build_mask_rt_detr_m(
-    *,
-    num_classes: int,
-    eval_size: tuple[int, int] = (640, 640),
-    **options: Any,  # noqa: ANN401 (the builder types them)
-) -> MaskRTDETR:
+def build_mask_rt_detr_m(*, num_classes: int, **options: Any) -> MaskRTDETR:  # noqa: ANN401
     """Build Mask-RT-DETR-M; `options` are further arguments of `build_mask_rt_detr`, above these."""
     variant: dict[str, Any] = {
         "arch": "M",
@@ -154,15 +144,10 @@ def build_mask_rt_detr_m(
         "mask_channels": (64, 64),
         "num_prototypes": 128,
     }
-    return build_mask_rt_detr(num_classes=num_classes, eval_size=eval_size, **(variant | options))
+    return build_mask_rt_detr(num_classes=num_classes, **(variant | options))
 
 
-def build_mask_rt_detr_l(
-    *,
-    num_classes: int,
-    eval_size: tuple[int, int] = (640, 640),
-    **options: Any,  # noqa: ANN401 (the builder types them)
-) -> MaskRTDETR:
+def build_mask_rt_detr_l(*, num_classes: int, **options: Any) -> MaskRTDETR:  # noqa: ANN401
     """Build Mask-RT-DETR-L; `options` are further arguments of `build_mask_rt_detr`, above these."""
     variant: dict[str, Any] = {
         "arch": "L",
@@ -175,15 +160,10 @@ def build_mask_rt_detr_l(
         "mask_channels": (64, 64),
         "num_prototypes": 32,
     }
-    return build_mask_rt_detr(num_classes=num_classes, eval_size=eval_size, **(variant | options))
+    return build_mask_rt_detr(num_classes=num_classes, **(variant | options))
 
 
-def build_mask_rt_detr_x(
-    *,
-    num_classes: int,
-    eval_size: tuple[int, int] = (640, 640),
-    **options: Any,  # noqa: ANN401 (the builder types them)
-) -> MaskRTDETR:
+def build_mask_rt_detr_x(*, num_classes: int, **options: Any) -> MaskRTDETR:  # noqa: ANN401
     """Build Mask-RT-DETR-X; `options` are further arguments of `build_mask_rt_detr`, above these."""
     variant: dict[str, Any] = {
         "arch": "X",
@@ -196,15 +176,10 @@ def build_mask_rt_detr_x(
         "mask_channels": (128, 128),
         "num_prototypes": 128,
     }
-    return build_mask_rt_detr(num_classes=num_classes, eval_size=eval_size, **(variant | options))
+    return build_mask_rt_detr(num_classes=num_classes, **(variant | options))
 
 
-def build_mask_rt_detr_h(
-    *,
-    num_classes: int,
-    eval_size: tuple[int, int] = (640, 640),
-    **options: Any,  # noqa: ANN401 (the builder types them)
-) -> MaskRTDETR:
+def build_mask_rt_detr_h(*, num_classes: int, **options: Any) -> MaskRTDETR:  # noqa: ANN401
     """Build Mask-RT-DETR-H; `options` are further arguments of `build_mask_rt_detr`, above these."""
     variant: dict[str, Any] = {
         "arch": "H",
@@ -217,4 +192,4 @@ def build_mask_rt_detr_h(
         "mask_channels": (256, 128),
         "num_prototypes": 128,
     }
-    return build_mask_rt_detr(num_classes=num_classes, eval_size=eval_size, **(variant | options))
+    return build_mask_rt_detr(num_classes=num_classes, **(variant | options))
