@@ -126,10 +126,17 @@ class ExportSection(_Section):
 
 
 class KernelOption(_Section):
-    """How predictions are computed; `run_mode: paddle` keeps the choice automatic on CPU."""
+    """How predictions are computed; of the original's run modes only `paddle` has a meaning here."""
 
     run_mode: str = "paddle"
     cpu_threads: int | None = Field(None, ge=1)
+
+    @field_validator("run_mode")
+    @classmethod
+    def _only_paddle(cls, value: str) -> str:
+        if value != "paddle":
+            raise ValueError(f"found {value!r}, expected 'paddle'; Predict.backend chooses the runtime here")
+        return value
 
 
 class PredictSection(_Section):

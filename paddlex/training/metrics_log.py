@@ -12,7 +12,7 @@ from typing import Any, Protocol, TextIO
 
 from paddlex.training.hooks import Hook, memory_megabytes
 from paddlex.training.loop import Loop, StepReport
-from paddlex.utils.files import write_text
+from paddlex.utils.files import finite_json, write_text
 from paddlex.utils.logging import logger
 
 __all__ = ["METRICS_FILE", "MetricsLog", "read_curves"]
@@ -86,19 +86,13 @@ class MetricsLog(Hook):
 
     def _write(self, content: Mapping[str, Any]) -> None:
         assert self._file is not None
-        self._file.write(json.dumps(_finite(content)) + "\n")
+        self._file.write(json.dumps(finite_json(content)) + "\n")
 
     def _scalars(self, content: Mapping[str, float], *, step: int) -> None:
         for writer in self._writers:
             for name, value in content.items():
                 if math.isfinite(value):
                     writer.add_scalar(name, value, step)
-
-
-def _finite(content: Any) -> Any:  # noqa: ANN401 (JSON)
-    if isinstance(content, Mapping):
-        return {name: _finite(value) for name, value in content.items()}
-    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -22,8 +22,8 @@ class TrainOptions:
         learning_rate: taken literally; None scales the recipe's rate to the photos per step.
         lr_scaling: how the recipe's rate follows the photos per step.
         warmup_steps: steps of linear warm-up, at most a quarter of the run.
-        pretrain_weights: None or `coco` (the published network), `imagenet` (its backbone), `scratch`, a path or
-            a URL. With None a failed download is only warned of; what is named must be had.
+        pretrain_weights: None or `coco` (the published network), `imagenet` (its backbone), `scratch`, a
+            path or a URL. With None a failed download is only warned of; what is named must be had.
         resume_path: a `.pdparams` of a checkpoint, or `auto`: the newest one in the output folder, if any.
         log_interval: steps between log lines.
         eval_interval: epochs between evaluations.

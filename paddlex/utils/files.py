@@ -11,7 +11,7 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from paddlex.utils.errors import FileFormatError
 __all__ = [
     "atomic_path",
     "copy_to_backup",
+    "finite_json",
     "read_json",
     "read_text",
     "safe_extract",
@@ -74,17 +75,18 @@ def write_json(path: Path | str, content: Any, *, indent: int | None = 2) -> Non
     try:
         text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        text = json.dumps(_finite(content), indent=indent, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(finite_json(content), indent=indent, ensure_ascii=False, allow_nan=False)
     write_text(path, text + "\n")
 
 
-def _finite(content: Any) -> Any:  # noqa: ANN401
+def finite_json(content: Any) -> Any:  # noqa: ANN401 (any JSON)
+    """A copy in which NaN and infinities, which JSON cannot hold, are None."""
     if isinstance(content, float):
         return content if math.isfinite(content) else None
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, Mapping):
+        return {key: finite_json(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_finite(value) for value in content]
+        return [finite_json(value) for value in content]
     return content
 
 
