@@ -22,7 +22,7 @@ paddlex -o Global.mode=check_dataset \
 
 step "2 of 5: train (weights trained on COCO are downloaded; without a connection it starts from scratch)"
 paddlex -o Global.mode=train -o Train.input_size="$SIZE" -o Train.epochs_iters="$EPOCHS" \
-    -o Train.batch_size=2 -o Train.learning_rate=0.0004 -o Train.augment=False -o Train.multi_scale=False \
+    -o Train.batch_size=2 -o Train.augment=False -o Train.multi_scale=False \
     -o Train.eval_interval=20 -o Train.num_workers=0
 
 step "3 of 5: evaluate on the photos kept for validation"

@@ -30,6 +30,7 @@ def build_loop(
     *,
     recipe: Recipe,
     options: TrainOptions,
+    from_scratch: bool,
     output_dir: Path,
     hooks: Sequence[Hook],
 ) -> Loop:
@@ -40,6 +41,7 @@ def build_loop(
         loader: batches of this card.
         recipe: what upstream fixed.
         options: what the user chose.
+        from_scratch: the network began without weights.
         output_dir: of the run.
         hooks: called in this order.
 
@@ -60,7 +62,7 @@ def build_loop(
         network=network,
         loader=loader,
         optimizer=optimizer,
-        learning_rate=_learning_rate(recipe, options, total_steps=steps),
+        learning_rate=_learning_rate(recipe, options, from_scratch=from_scratch, total_steps=steps),
         epochs=options.epochs,
         output_dir=output_dir,
         accumulate_steps=options.accumulate_steps,
@@ -72,23 +74,11 @@ def build_loop(
     )
 
 
-def _learning_rate(recipe: Recipe, options: TrainOptions, *, total_steps: int) -> LearningRate:
-    """The recipe's schedule over the whole run, from the rate that was chosen, or that fits the batch."""
-    batch = options.batch_size * options.accumulate_steps * distributed.world_size()
-    if options.learning_rate is not None:
-        base = options.learning_rate
-        logger.info("learning rate %.6g, as given, for %d photos a step", base, batch)
-    else:
-        base = scaled_learning_rate(
-            recipe.learning_rate,
-            batch=batch,
-            reference_batch=recipe.reference_batch,
-            scaling=options.lr_scaling,
-        )
-        logger.info(
-            "learning rate %.6g: the recipe's %.6g for %d photos a step, scaled (%s) to %d photos a step",
-            *(base, recipe.learning_rate, recipe.reference_batch, options.lr_scaling, batch),
-        )
+def _learning_rate(
+    recipe: Recipe, options: TrainOptions, *, from_scratch: bool, total_steps: int
+) -> LearningRate:
+    """The recipe's schedule over the whole run, warm-up included."""
+    base = _base_rate(recipe, options, from_scratch=from_scratch)
     wanted = _wanted_warmup(recipe, options, total_steps=total_steps)
     warmup = warmup_length(wanted, total_steps=total_steps)
     shortened = f" (shortened from {wanted} to a quarter of the run)" if warmup < wanted else ""
@@ -106,6 +96,28 @@ def _learning_rate(recipe: Recipe, options: TrainOptions, *, total_steps: int) -
         warmup_steps=warmup,
         warmup_start=recipe.warmup.start_factor,
     )
+
+
+def _base_rate(recipe: Recipe, options: TrainOptions, *, from_scratch: bool) -> float:
+    """The rate that was chosen, else that for a start without weights, else the one that fits the batch."""
+    batch = options.batch_size * options.accumulate_steps * distributed.world_size()
+    if options.learning_rate is not None:
+        logger.info("learning rate %.6g, as given, for %d photos a step", options.learning_rate, batch)
+        return options.learning_rate
+    if from_scratch and recipe.scratch_learning_rate is not None:
+        logger.info("learning rate %.6g: the recipe's from scratch", recipe.scratch_learning_rate)
+        return recipe.scratch_learning_rate
+    base = scaled_learning_rate(
+        recipe.learning_rate,
+        batch=batch,
+        reference_batch=recipe.reference_batch,
+        scaling=options.lr_scaling,
+    )
+    logger.info(
+        "learning rate %.6g: the recipe's %.6g for %d photos a step, scaled (%s) to %d photos a step",
+        *(base, recipe.learning_rate, recipe.reference_batch, options.lr_scaling, batch),
+    )
+    return base
 
 
 def _wanted_warmup(recipe: Recipe, options: TrainOptions, *, total_steps: int) -> int:

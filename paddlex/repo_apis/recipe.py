@@ -108,6 +108,7 @@ class Recipe:
         epochs: length of the published schedule.
         learning_rate: base rate for `reference_batch` images a step.
         reference_batch: images per step over all cards that `learning_rate` was chosen for.
+        scratch_learning_rate: rate without start weights, whatever the batch; None: as with them.
         batch_size: images per card.
         input_size: (height, width) of evaluation; None when the size is free.
         optimizer, schedule, warmup, ema: as the classes say; `ema` None means off.
@@ -130,6 +131,7 @@ class Recipe:
     batch_transforms: tuple[dict[str, dict[str, Any]], ...]
     deploy: Deploy
     network: dict[str, Any] = field(default_factory=dict)
+    scratch_learning_rate: float | None = None
 
 
 @cache

@@ -19,7 +19,8 @@ class TrainOptions:
         num_classes: object classes the user expects; the data must agree. None takes what the data has.
         epochs: passes over the training photos.
         batch_size: photos per card and batch.
-        learning_rate: taken literally; None scales the recipe's rate to the photos per step.
+        learning_rate: taken literally; None scales the recipe's rate to the photos per step, or takes its
+            rate for training from scratch.
         lr_scaling: how the recipe's rate follows the photos per step.
         warmup_steps: steps of linear warm-up, at most a quarter of the run.
         pretrain_weights: None or `coco` (the published network), `imagenet` (its backbone), `scratch`, a

@@ -200,6 +200,7 @@ class _Run:
             self.loader,
             recipe=spec.recipe,
             options=options,
+            from_scratch=start.from_scratch,
             output_dir=output_dir,
             hooks=[
                 _FreshDraws(self.network),

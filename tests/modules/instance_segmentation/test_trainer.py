@@ -63,7 +63,7 @@ def test_train_writes_down_what_it_decided(finished: tuple[Path, dict]) -> None:
     text = (finished[0] / "train.log").read_text(encoding="utf-8")
     for said in (
         "training from scratch",
-        "learning rate 1.25e-05: the recipe's 5e-05 for 8 photos a step, scaled (linear) to 2 photos a step",
+        "learning rate 0.0004: the recipe's from scratch",
         "4 steps in 2 epochs, 1 of warm-up (shortened from 2000",
         "4 training photos with 8 objects, 2 validation photos with 4, 2 classes: bar, disc",
         "first batch: image: float32 (2, 3, ",

@@ -1,0 +1,35 @@
+"""The learning rate a run begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from paddlex.modules.recipe_loop import _base_rate
+from paddlex.repo_apis.paddle_detection.suite import MODELS
+from paddlex.training.options import TrainOptions
+
+# Published for 8 photos a step: 0.00005.
+RECIPE = MODELS["Mask-RT-DETR-S"].recipe
+
+
+@pytest.mark.parametrize(
+    ("options", "from_scratch", "rate"),
+    [
+        ({"batch_size": 8}, False, 5e-5),
+        ({"batch_size": 2}, False, 1.25e-5),
+        ({"batch_size": 2, "accumulate_steps": 4}, False, 5e-5),
+        ({"batch_size": 2, "lr_scaling": "sqrt"}, False, 2.5e-5),
+        ({"batch_size": 2, "lr_scaling": "none"}, False, 5e-5),
+        ({"batch_size": 2}, True, 4e-4),
+        ({"batch_size": 2, "learning_rate": 1e-3}, True, 1e-3),
+        ({"batch_size": 2, "learning_rate": 1e-3}, False, 1e-3),
+    ],
+    ids=["reference batch", "linear", "accumulated", "sqrt", "none", "scratch", "chosen, scratch", "chosen"],
+)
+def test_rate_is_the_chosen_one_or_fits_start_and_batch(
+    options: dict[str, Any], from_scratch: bool, rate: float
+) -> None:
+    chosen = TrainOptions(epochs=1, **options)
+    assert _base_rate(RECIPE, chosen, from_scratch=from_scratch) == pytest.approx(rate)
