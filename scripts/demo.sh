@@ -31,8 +31,8 @@ paddlex -o Global.mode=evaluate -o Evaluate.weight_path="$OUT/best_model/best_mo
 step "4 of 5: export"
 paddlex -o Global.mode=export -o Export.weight_path="$OUT/best_model/best_model.pdparams"
 
-step "5 of 5: predict"
-paddlex -o Global.mode=predict -o Predict.model_dir="$OUT/best_model/inference" \
-    -o Predict.input=dataset/nuts_labelme/images/nuts_03.jpg -o Predict.threshold=0.4
+step "5 of 5: predict every photo"
+paddlex -o Global.mode=predict -o Global.output="$OUT/predictions" \
+    -o Predict.model_dir="$OUT/model_final/inference" -o Predict.input=dataset/nuts_labelme/images
 
-printf '\nLook at %s/: check_dataset/, training curve, evaluation charts, and the drawn prediction.\n' "$OUT"
+printf '\nLook at %s: check_dataset/, training_curve.png, evaluate/ and predictions/.\n' "$OUT"

@@ -107,6 +107,8 @@ def export_network(
     size = input_size or spec.recipe.input_size
     if size is None:
         raise ExportError(f"{spec.name}: its input has no fixed size; give one")
+    if not sample_images:
+        raise ExportError(f"{spec.name}: no sample photos; an export is only handed out after a comparison")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with on_cpu(), tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as temporary:
