@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from paddlex import __version__
+import paddlex
 from paddlex.utils.logging import logger, set_up_logging
 
 __all__ = ["main"]
@@ -138,7 +138,7 @@ def _print_models() -> None:
 def _versions() -> str:
     from importlib.metadata import PackageNotFoundError, version
 
-    lines = [f"paddlex {__version__}"]
+    lines = [f"paddlex {paddlex.__version__}"]
     for name in _VERSIONED:
         try:
             lines.append(f"{name} {version(name)}")
