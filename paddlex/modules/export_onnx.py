@@ -29,6 +29,9 @@ __all__ = ["convert_to_onnx", "repair_group_norms"]
 _OPSET = 17
 _IMPORT_FAILED = 3
 _SECONDS = 600
+_WHY = "to write inference.onnx"
+if sys.version_info >= (3, 13):
+    _WHY += "; it has no wheel for Python 3.13 yet, export with Python 3.10 to 3.12"
 
 
 def convert_to_onnx(
@@ -48,7 +51,7 @@ def convert_to_onnx(
     """
     for package in ("paddle2onnx", "onnx"):
         if importlib.util.find_spec(package) is None:
-            raise MissingDependencyError(package, extra="cpu", why="to write inference.onnx")
+            raise MissingDependencyError(package, extra="cpu", why=_WHY)
     import onnx
 
     with atomic_path(target) as temporary:

@@ -17,6 +17,8 @@ from paddlex.modules.export_onnx import convert_to_onnx, repair_group_norms
 from paddlex.modules.export_paddle import save_static_graph
 from paddlex.utils.errors import ExportError, MissingDependencyError
 
+pytestmark = pytest.mark.onnx_export
+
 
 class _Norms(nn.Layer):
     """Group normalisations whose epsilons matter, shared and out of order, and another kind between."""

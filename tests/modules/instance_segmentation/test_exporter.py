@@ -44,6 +44,7 @@ def exported(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder, export(spec=SPEC, weight_path=weights, output_dir=folder, dataset_dir=dataset)
 
 
+@pytest.mark.onnx_export
 def test_the_folder_holds_both_graphs_and_nothing_else(exported: tuple[Path, dict[str, Any]]) -> None:
     folder, report = exported
     assert sorted(path.name for path in folder.iterdir()) == FILES
@@ -69,6 +70,7 @@ def test_the_paddle_graph_has_the_official_inputs_and_outputs(exported: tuple[Pa
     assert (masks.shape, masks.dtype) == ([100, 40, 70], paddle.int32)
 
 
+@pytest.mark.onnx_export
 def test_the_onnx_graph_has_small_masks_and_any_batch(exported: tuple[Path, dict[str, Any]]) -> None:
     graph = onnx.load(exported[0] / "inference.onnx").graph
 
@@ -84,6 +86,7 @@ def test_the_onnx_graph_has_small_masks_and_any_batch(exported: tuple[Path, dict
     }
 
 
+@pytest.mark.onnx_export
 def test_the_onnx_file_says_what_it_is(exported: tuple[Path, dict[str, Any]]) -> None:
     properties = {p.key: p.value for p in onnx.load(exported[0] / "inference.onnx").metadata_props}
     assert properties["model_name"] == SPEC.name
@@ -91,6 +94,7 @@ def test_the_onnx_file_says_what_it_is(exported: tuple[Path, dict[str, Any]]) ->
     assert json.loads(properties["input_size"]) == list(SIZE)
 
 
+@pytest.mark.onnx_export
 @pytest.mark.parametrize("graph", ["paddle", "onnx", "onnx, batch 2", "onnx, batch 3"])
 def test_each_graph_finds_what_the_network_finds(exported: tuple[Path, dict[str, Any]], graph: str) -> None:
     differences = exported[1]["differences"][graph]
@@ -99,6 +103,7 @@ def test_each_graph_finds_what_the_network_finds(exported: tuple[Path, dict[str,
     assert differences["mean_mask_iou"] > 0.99
 
 
+@pytest.mark.onnx_export
 def test_the_folder_predicts(exported: tuple[Path, dict[str, Any]]) -> None:
     for backend in ("onnx", "paddle"):
         predictor = InstancePredictor(exported[0], device="cpu", backend=backend, threshold=0.0)
