@@ -80,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not logger.isEnabledFor(logging.DEBUG):
         # Paddle warns of compilers and placements that no user of this command can act upon.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"paddle\.")
+        warnings.filterwarnings("ignore", message=r"[\s\S]*Non compatible API")
     if options.version:
         sys.stdout.write(_versions() + "\n")
         return 0
