@@ -23,7 +23,6 @@ from paddlex.data.formats.coco import (
 from paddlex.data.formats.segmentation import Rle, Segmentation, segmentation_mask
 from paddlex.data.packing import PackedSegmentations
 from paddlex.structures.masks import MaskCrops
-from paddlex.structures.packed_crops import PackedCrops
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import DatasetError, ImageReadError
 from paddlex.utils.images import image_header, read_image
@@ -169,10 +168,7 @@ class InstanceDataset:
         masks = [
             segmentation_mask(self._segmentations.get(row, size=size), size=size) for row in rows.tolist()
         ]
-        if not masks:
-            return MaskCrops.empty(size)
-        offsets = np.concatenate([mask.offsets for mask in masks])
-        return MaskCrops(size, offsets, PackedCrops(crop for mask in masks for crop in mask.crops))
+        return MaskCrops.concatenate(masks, size=size)
 
     # ---------------------------------------------------------------- building
 

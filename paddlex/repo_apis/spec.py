@@ -35,7 +35,6 @@ class ModelSpec:
         size_mb: published size of the inference model, MB; None when unpublished.
         backbone_url: classification weights the published training started from, or None.
         weights_url: weights of the published model, or None.
-        benchmark_classes: class count of `weights_url`.
     """
 
     name: str
@@ -48,7 +47,6 @@ class ModelSpec:
     size_mb: float | None
     backbone_url: str | None
     weights_url: str | None
-    benchmark_classes: int = 80
 
     @property
     def recipe(self) -> Recipe:

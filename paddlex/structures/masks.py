@@ -78,6 +78,12 @@ class MaskCrops:
         return cls(size, np.zeros((0, 2), np.int32), ())
 
     @classmethod
+    def concatenate(cls, parts: Sequence[MaskCrops], *, size: tuple[int, int]) -> MaskCrops:
+        """The masks of all `parts` in order, on their common canvas of `size`."""
+        offsets = np.concatenate([np.zeros((0, 2), np.int32), *(part.offsets for part in parts)])
+        return cls(size, offsets, PackedCrops.concatenate(part._packed for part in parts))
+
+    @classmethod
     def from_dense(cls, masks: NDArray[Any], *, size: tuple[int, int] | None = None) -> MaskCrops:
         """From (N, H, W), anything non-zero counts as set."""
         masks = np.asarray(masks)

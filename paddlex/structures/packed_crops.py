@@ -41,6 +41,15 @@ class PackedCrops(Sequence[BoolArray]):
         """Memory the bits take."""
         return sum(rows.nbytes for rows in self._rows)
 
+    @classmethod
+    def concatenate(cls, parts: Iterable[PackedCrops]) -> PackedCrops:
+        """Share the arrays of all `parts` in order, still packed."""
+        joined = cls(())
+        for part in parts:
+            joined._rows += part._rows
+            joined._shapes += part._shapes
+        return joined
+
     def select(self, indices: Iterable[int]) -> PackedCrops:
         """Share the arrays at `indices`, still packed."""
         chosen = PackedCrops(())

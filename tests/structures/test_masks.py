@@ -103,3 +103,9 @@ def test_rle_of_another_size_is_refused() -> None:
 def test_masks_take_a_bit_a_pixel() -> None:
     masks = MaskCrops.from_dense(np.ones((3, 64, 128), bool))
     assert masks.nbytes == 3 * (64 * 128 // 8 + 8)
+
+
+def test_parts_are_joined_in_order(dense: np.ndarray) -> None:
+    parts = [MaskCrops.from_dense(dense[:2]), MaskCrops.empty(SIZE), MaskCrops.from_dense(dense[2:])]
+    assert np.array_equal(MaskCrops.concatenate(parts, size=SIZE).to_dense(), dense)
+    assert len(MaskCrops.concatenate([], size=SIZE)) == 0

@@ -19,7 +19,6 @@ from paddlex.data.formats.labelme_shapes import (
     outline,
 )
 from paddlex.structures.masks import MaskCrops
-from paddlex.structures.packed_crops import PackedCrops
 
 __all__ = ["LabelMeInstance", "gather_instances", "instances_to_masks", "instances_to_shapes"]
 
@@ -145,14 +144,9 @@ def _instance(parts: Sequence[_Part], size: tuple[int, int]) -> LabelMeInstance:
         label=parts[0].shape.label,
         numbers=tuple(part.shape.number for part in parts),
         polygons=tuple(part.polygon for part in parts if part.polygon is not None),
-        painted=_join([part.drawn for part in parts if part.polygon is None], size),
-        drawn=_join([part.drawn for part in parts], size),
+        painted=MaskCrops.concatenate([part.drawn for part in parts if part.polygon is None], size=size),
+        drawn=MaskCrops.concatenate([part.drawn for part in parts], size=size),
     )
-
-
-def _join(masks: Sequence[MaskCrops], size: tuple[int, int]) -> MaskCrops:
-    offsets = np.concatenate([np.zeros((0, 2), np.int32), *(mask.offsets for mask in masks)])
-    return MaskCrops(size, offsets, PackedCrops(crop for mask in masks for crop in mask.crops))
 
 
 def instances_to_masks(instances: Sequence[LabelMeInstance], *, size: tuple[int, int]) -> MaskCrops:
@@ -165,7 +159,7 @@ def instances_to_masks(instances: Sequence[LabelMeInstance], *, size: tuple[int,
     Returns:
         N masks.
     """
-    return _join([instance.mask() for instance in instances], size)
+    return MaskCrops.concatenate([instance.mask() for instance in instances], size=size)
 
 
 def instances_to_shapes(
