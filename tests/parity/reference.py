@@ -28,14 +28,19 @@ class Reference:
     Attributes:
         model: public name of the model.
         info: the JSON.
-        setup: the part of it that tells how inputs were made.
+        setup: the part of it that tells how inputs were made; families keep it in keys of their own, too.
     """
 
     def __init__(self, json_file: Path) -> None:
         self.info: dict[str, Any] = json.loads(json_file.read_text(encoding="utf-8"))
         self.model: str = self.info["model"]
-        self.setup: dict[str, Any] = self.info["setup"]
+        self.setup: dict[str, Any] = self.info.get("setup", {})
         self._arrays_file = json_file.with_suffix(".npz")
+
+    def inputs(self) -> dict[str, np.ndarray]:
+        """Return the arrays that were stored as inputs, by the rest of their key `input/...`."""
+        with np.load(self._arrays_file) as arrays:
+            return {name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith("input/")}
 
     @property
     def groups(self) -> list[str]:
@@ -69,14 +74,14 @@ class Reference:
 
 
 def _compare(key: str, array: np.ndarray, stored: Mapping[str, np.ndarray], *, tolerance: float) -> list[str]:
-    """Apply the rule `max |yours - stored| <= tolerance * max |stored|`, to mean and deviation too."""
+    """Apply the rule `max |yours - stored| <= tolerance * max(1e-6, max |stored|)`, to mean and deviation too."""
     array = array[None] if array.ndim == 0 else array
     shape, mean, std, values = sample(array, count=len(stored["values"]))
     if tuple(shape) != tuple(stored["shape"]):
         return [f"{key}: shape {tuple(shape)}, expected {tuple(stored['shape'])}"]
-    scale = float(np.abs(stored["values"]).max())
+    scale = max(float(np.abs(stored["values"]).max(initial=0.0)), 1e-6)
     differences = {
-        "values": float(np.abs(values - stored["values"]).max()),
+        "values": float(np.abs(values - stored["values"]).max(initial=0.0)),
         "mean": abs(mean - float(stored["mean"])),
         "std": abs(std - float(stored["std"])),
     }
