@@ -35,12 +35,16 @@ class Reference:
         self.info: dict[str, Any] = json.loads(json_file.read_text(encoding="utf-8"))
         self.model: str = self.info["model"]
         self.setup: dict[str, Any] = self.info.get("setup", {})
+        # Most families relate a difference to the largest value; one relates it to each value or the deviation.
+        self._judges_each_value = "max(|value|, std" in self.info.get("comparison", "")
         self._arrays_file = json_file.with_suffix(".npz")
 
     def inputs(self) -> dict[str, np.ndarray]:
         """Return the arrays that were stored as inputs, by the rest of their key `input/...`."""
         with np.load(self._arrays_file) as arrays:
-            return {name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith("input/")}
+            return {
+                name.partition("/")[2]: arrays[name] for name in arrays.files if name.startswith("input/")
+            }
 
     @property
     def groups(self) -> list[str]:
@@ -69,29 +73,33 @@ class Reference:
                     lines.append(f"{key}: no value")
                     continue
                 stored = {part: arrays[f"{key}/{part}"] for part in ("shape", "mean", "std", "values")}
-                lines += _compare(key, np.asarray(values[name]), stored, tolerance=check["tolerance"])
+                array, allowed = np.asarray(values[name]), check["tolerance"]
+                lines += _compare(key, array, stored, tolerance=allowed, each=self._judges_each_value)
         return lines
 
 
-def _compare(key: str, array: np.ndarray, stored: Mapping[str, np.ndarray], *, tolerance: float) -> list[str]:
-    """Apply the rule `max |yours - stored| <= tolerance * max(1e-6, max |stored|)`, to mean and deviation too."""
+def _compare(
+    key: str, array: np.ndarray, stored: Mapping[str, np.ndarray], *, tolerance: float, each: bool
+) -> list[str]:
+    """Apply the rule `|yours - stored| <= tolerance * scale`, to mean and deviation too.
+
+    The scale is max |stored|, at least 1e-6; with `each` it is max(|stored value|, stored deviation).
+    """
     array = array[None] if array.ndim == 0 else array
     shape, mean, std, values = sample(array, count=len(stored["values"]))
     if tuple(shape) != tuple(stored["shape"]):
         return [f"{key}: shape {tuple(shape)}, expected {tuple(stored['shape'])}"]
-    scale = max(float(np.abs(stored["values"]).max(initial=0.0)), 1e-6)
-    differences = {
-        "values": float(np.abs(values - stored["values"]).max(initial=0.0)),
-        "mean": abs(mean - float(stored["mean"])),
-        "std": abs(std - float(stored["std"])),
-    }
-    return [
-        f"{key}: {part} differ by {difference:.3g}, allowed {allowed:g} * {scale:.4g}"
-        for part, difference in differences.items()
+    lines = []
+    for part, found in {"values": values, "mean": mean, "std": std}.items():
+        wanted = np.asarray(stored[part], dtype=np.float64)
+        floor = float(stored["std"]) if each else float(np.abs(stored["values"]).max(initial=0.0))
+        scale = np.maximum(np.abs(wanted) if each else 0.0, max(floor, 1e-6))
         # Sums over many float32 depend on NumPy's order of addition, even where the values are exact.
-        for allowed in [tolerance if part == "values" else max(tolerance, 1e-6)]
-        if not difference <= allowed * scale
-    ]
+        allowed = tolerance if part == "values" else max(tolerance, 1e-6)
+        excess = np.abs(np.asarray(found) - wanted) / scale
+        if not (excess <= allowed).all():
+            lines.append(f"{key}: {part} differ by {excess.max():.3g} of their scale, allowed {allowed:g}")
+    return lines
 
 
 def find_references(family: str, *, model_prefix: str) -> list[Path]:
