@@ -35,7 +35,7 @@ class Reference:
         self.info: dict[str, Any] = json.loads(json_file.read_text(encoding="utf-8"))
         self.model: str = self.info["model"]
         self.setup: dict[str, Any] = self.info.get("setup", {})
-        # Most families relate a difference to the largest value; one relates it to each value or the deviation.
+        # Most families relate a difference to the largest value; one to each value or the deviation.
         self._judges_each_value = "max(|value|, std" in self.info.get("comparison", "")
         self._arrays_file = json_file.with_suffix(".npz")
 
