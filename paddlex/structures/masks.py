@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from paddlex.structures.packed_crops import BoolArray, PackedCrops
+from paddlex.structures.polygons import polygon_rles
 from paddlex.utils.errors import ShapeError
 
 __all__ = ["MaskCrops"]
@@ -113,13 +114,7 @@ class MaskCrops:
         cls, instances: Sequence[Sequence[Sequence[float]]], *, size: tuple[int, int]
     ) -> MaskCrops:
         """From COCO polygons: per instance a list of parts [x0, y0, x1, y1, ...]; parts are united."""
-        rles = [
-            coco_mask.merge(coco_mask.frPyObjects([list(part) for part in parts], *size))
-            if parts
-            else coco_mask.frPyObjects({"size": list(size), "counts": [size[0] * size[1]]}, *size)
-            for parts in instances
-        ]
-        return cls.from_rles(rles, size=size)
+        return cls.from_rles(polygon_rles(instances, size=size), size=size)
 
     # ---------------------------------------------------------------- reading
 
@@ -158,6 +153,10 @@ class MaskCrops:
         y, x, crop = self.crop(index)
         canvas[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
         return canvas
+
+    def to_crops(self) -> MaskCrops:
+        """The masks themselves: other forms of masks are rasterised by this."""
+        return self
 
     def to_dense(self) -> BoolArray:
         """All masks as (N, height, width) bool; mind the memory."""
@@ -200,7 +199,7 @@ class MaskCrops:
         offsets = [(oy + y, ox + x) for oy, ox, _ in self]
         return MaskCrops.from_crops(self.crops, offsets, size=size)
 
-    def resize_nearest(self, size: tuple[int, int]) -> MaskCrops:
+    def resize(self, size: tuple[int, int]) -> MaskCrops:
         """Resize the canvas to `size`, nearest neighbour.
 
         Pixel y of the new canvas takes floor(y * old / new), as OpenCV's INTER_NEAREST does, so that the

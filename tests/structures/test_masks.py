@@ -79,7 +79,7 @@ def test_place_crops_and_pads(dense: np.ndarray) -> None:
 @pytest.mark.parametrize("size", [(20, 20), (80, 64), (37, 53), (111, 31), (1, 1)])
 def test_nearest_resize_equals_opencv(dense: np.ndarray, size: tuple[int, int]) -> None:
     expected = [cv2.resize(m.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) for m in dense]
-    assert np.array_equal(MaskCrops.from_dense(dense).resize_nearest(size).to_dense(), np.stack(expected))
+    assert np.array_equal(MaskCrops.from_dense(dense).resize(size).to_dense(), np.stack(expected))
 
 
 def test_selection_by_slice_list_and_boolean(dense: np.ndarray) -> None:

@@ -93,7 +93,7 @@ def resize_sample(sample: Sample, size: tuple[int, int], *, interp: int) -> Samp
         sample,
         cv2.resize(sample.image, size[::-1], interpolation=interp),
         boxes=clip_boxes(boxes, size),
-        masks=sample.masks.resize_nearest(size) if sample.masks is not None else None,
+        masks=sample.masks.resize(size) if sample.masks is not None else None,
         label_map=label_map,
         scale_factor=(sample.scale_factor[0] * y_scale, sample.scale_factor[1] * x_scale),
     )
