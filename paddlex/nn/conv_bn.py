@@ -7,7 +7,7 @@ from paddle import ParamAttr, Tensor, nn
 
 from paddlex.nn.frozen_bn import FrozenBatchNorm2D
 
-__all__ = ["ConvBN", "fuse_conv_bn"]
+__all__ = ["ConvBN", "fuse_conv_bn", "unfreeze_units"]
 
 
 class ConvBN(nn.Layer):
@@ -23,6 +23,7 @@ class ConvBN(nn.Layer):
         activation: function applied last.
         weight_attr: initial values, learning rate factor and trainability of the kernel.
         frozen_norm: normalise with fixed statistics, scale and shift.
+        norm_name: name of the normalisation in the state dict; families differ.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ConvBN(nn.Layer):
         activation: Callable[[Tensor], Tensor] | None = None,
         weight_attr: ParamAttr | None = None,
         frozen_norm: bool = False,
+        norm_name: str = "bn",
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2D(
@@ -49,12 +51,19 @@ class ConvBN(nn.Layer):
             weight_attr=weight_attr,
             bias_attr=False,
         )
-        self.bn = FrozenBatchNorm2D(out_channels) if frozen_norm else nn.BatchNorm2D(out_channels)
+        norm = FrozenBatchNorm2D(out_channels) if frozen_norm else nn.BatchNorm2D(out_channels)
+        self.add_sublayer(norm_name, norm)
+        self._norm_name = norm_name
         self._activation = activation
+
+    @property
+    def normalization(self) -> nn.Layer:
+        """The batch normalisation, whatever its name."""
+        return self._sub_layers[self._norm_name]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, in_channels, H, W) to (B, out_channels, H / stride, W / stride)."""
-        x = self.bn(self.conv(x))
+        x = self.normalization(self.conv(x))
         return x if self._activation is None else self._activation(x)
 
     def unfreeze(self) -> None:
@@ -62,8 +71,15 @@ class ConvBN(nn.Layer):
         self.conv.weight.stop_gradient = False
         self.conv.weight.trainable = True
         self.conv.weight.optimize_attr["learning_rate"] = 1.0
-        if isinstance(self.bn, FrozenBatchNorm2D):
-            self.bn = self.bn.to_trainable()
+        if isinstance(self.normalization, FrozenBatchNorm2D):
+            self.add_sublayer(self._norm_name, self.normalization.to_trainable())
+
+
+def unfreeze_units(root: nn.Layer) -> None:
+    """Let every `ConvBN` inside `root` learn with the full learning rate."""
+    for layer in root.sublayers(include_self=True):
+        if isinstance(layer, ConvBN):
+            layer.unfreeze()
 
 
 def fuse_conv_bn(unit: ConvBN) -> tuple[Tensor, Tensor]:
@@ -75,7 +91,7 @@ def fuse_conv_bn(unit: ConvBN) -> tuple[Tensor, Tensor]:
     Returns:
         Kernel (out, in / groups, k, k) and bias (out,).
     """
-    norm = unit.bn
+    norm = unit.normalization
     with paddle.no_grad():
         scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
         return unit.conv.weight * scale.reshape([-1, 1, 1, 1]), norm.bias - norm._mean * scale

@@ -35,6 +35,12 @@ class FrozenBatchNorm2D(nn.Layer):
             x, self._mean, self._variance, self.weight, self.bias, training=False, epsilon=self._epsilon
         )
 
+    def learn_affine(self) -> None:
+        """Let scale and shift learn; the statistics stay fixed."""
+        for parameter in (self.weight, self.bias):
+            parameter.stop_gradient = False
+            parameter.trainable = True
+
     def to_trainable(self) -> nn.BatchNorm2D:
         """Return an ordinary normalisation that starts from the values of this one."""
         norm = nn.BatchNorm2D(self.weight.shape[0], epsilon=self._epsilon)

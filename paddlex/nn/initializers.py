@@ -5,7 +5,7 @@ import math
 from paddle import ParamAttr
 from paddle.nn import initializer
 
-__all__ = ["constant", "fan_in_uniform", "kaiming_normal", "xavier_uniform"]
+__all__ = ["constant", "fan_in_uniform", "kaiming_normal", "normal", "xavier_uniform"]
 
 
 def constant(value: float, *, trainable: bool = True) -> ParamAttr:
@@ -31,6 +31,16 @@ def kaiming_normal(fan_in: int, *, learning_rate: float = 1.0, trainable: bool =
     return ParamAttr(initializer=init, learning_rate=learning_rate, trainable=trainable)
 
 
-def xavier_uniform() -> ParamAttr:
-    """Return the attribute of a matrix drawn from +-sqrt(6 / (rows + columns)) (Glorot and Bengio, 2010)."""
-    return ParamAttr(initializer=initializer.XavierUniform())
+def normal(std: float) -> ParamAttr:
+    """Return the attribute of a parameter drawn from a normal distribution of mean 0 and deviation `std`."""
+    return ParamAttr(initializer=initializer.Normal(0.0, std))
+
+
+def xavier_uniform(*, fan_in: int | None = None, fan_out: int | None = None) -> ParamAttr:
+    """Return the attribute of a parameter drawn from +-sqrt(6 / (fan_in + fan_out)) (Glorot, Bengio 2010).
+
+    Args:
+        fan_in: number of inputs of an output; by default the rows of a matrix.
+        fan_out: number of outputs of an input; by default the columns of a matrix.
+    """
+    return ParamAttr(initializer=initializer.XavierUniform(fan_in=fan_in, fan_out=fan_out))
