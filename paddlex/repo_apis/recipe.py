@@ -110,7 +110,11 @@ class Recipe:
         reference_batch: images per step over all cards that `learning_rate` was chosen for.
         scratch_learning_rate: rate without start weights, whatever the batch; None: as with them.
         batch_size: images per card.
-        input_size: (height, width) of evaluation; None when the size is free.
+        input_size: (height, width) of evaluation; with `keep_ratio` the (short, long) limits that the photo
+            is resized into.
+        keep_ratio: photos keep their aspect, so the network's input has any size.
+        masks: what networks train on: `dense`, masks of the whole input, or `shapes`, polygons that are
+            rasterised where they are needed (`InstanceShapes`).
         optimizer, schedule, warmup, ema: as the classes say; `ema` None means off.
         sample_transforms: list of {Name: {parameters}} applied to each photo.
         batch_transforms: likewise, applied to the batch as a whole.
@@ -122,7 +126,7 @@ class Recipe:
     learning_rate: float
     reference_batch: int
     batch_size: int
-    input_size: tuple[int, int] | None
+    input_size: tuple[int, int]
     optimizer: Optimizer
     schedule: Schedule
     warmup: Warmup
@@ -132,6 +136,8 @@ class Recipe:
     deploy: Deploy
     network: dict[str, Any] = field(default_factory=dict)
     scratch_learning_rate: float | None = None
+    keep_ratio: bool = False
+    masks: Literal["dense", "shapes"] = "dense"
 
 
 @cache
@@ -141,12 +147,12 @@ def read_recipe(path: Path) -> Recipe:
     base = content.pop("base", None)
     if base is not None:
         content = {**yaml.safe_load((path.parent / base).read_text(encoding="utf-8")), **content}
-    size = content.pop("input_size")
+    height, width = content.pop("input_size")
     schedule = dict(content.pop("schedule"))
     deploy = dict(content.pop("deploy"))
     ema = content.pop("ema")
     return Recipe(
-        input_size=tuple(size) if size else None,
+        input_size=(height, width),
         optimizer=Optimizer(**content.pop("optimizer")),
         schedule=Schedule(**{**schedule, "milestones": tuple(schedule.get("milestones", ()))}),
         warmup=Warmup(**content.pop("warmup")),

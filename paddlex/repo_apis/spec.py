@@ -28,7 +28,8 @@ class ModelSpec:
         name: public name, also the name of its YAML file.
         task: what it predicts.
         family: title of the group it is listed under.
-        builder: `module:function`; it takes `num_classes`, `eval_size` and the recipe's `network` keys.
+        builder: `module:function`; it takes `num_classes`, the recipe's `network` keys and, unless the recipe
+            says `keep_ratio`, `eval_size`.
         recipe_file: YAML file of upstream's recipe.
         score: published accuracy on its benchmark, percent (mask AP on COCO val2017, mIoU on Cityscapes).
         parameters: trainable and frozen weights at the benchmark's class count, millions.
@@ -58,14 +59,24 @@ class ModelSpec:
         """Archive of the official inference model."""
         return _OFFICIAL_INFERENCE.format(name=self.name)
 
-    def build(self, *, num_classes: int, **options: Any) -> nn.Layer:  # noqa: ANN401 (the builder types them)
+    def build(
+        self,
+        *,
+        num_classes: int,
+        eval_size: tuple[int, int] | None = None,
+        **options: Any,  # noqa: ANN401 (the builder types them)
+    ) -> nn.Layer:
         """Build the network; imports Paddle.
 
         Args:
             num_classes: object classes, without background.
+            eval_size: (height, width) of the network input at evaluation, for what can be tabulated; None is
+                the builder's default. Without meaning where photos keep their aspect.
             **options: further keyword arguments of the builder, above the recipe's.
         """
         prepare_cpu()
+        if eval_size is not None and not self.recipe.keep_ratio:
+            options["eval_size"] = eval_size
         module, _, function = self.builder.partition(":")
         build = getattr(importlib.import_module(module), function)
         return build(num_classes=num_classes, **{**self.recipe.network, **options})
