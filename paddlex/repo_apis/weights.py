@@ -58,7 +58,8 @@ def load_weights(
     """Copy arrays into a network.
 
     A file name fits an entry of the network when they are equal or the entry ends with `.` and the file
-    name; of several the longest is taken. So the weights of a bare backbone fit the backbone inside.
+    name; of several the longest is taken. So the weights of a bare backbone fit the backbone inside. Stage
+    res5 of a ResNet fits wherever the network has it: R-CNN without a pyramid has it in its box head.
 
     Args:
         network: to be filled.
@@ -109,16 +110,16 @@ def _compare(
 
 def _match(entries: Iterable[str], arrays: Iterable[str], *, source: str) -> dict[str, str]:
     """The file's name for each entry that has one."""
-    known = set(arrays)
+    known = {_bare_res5(name): name for name in arrays}
     matches: dict[str, str] = {}
     takers: dict[str, list[str]] = defaultdict(list)
     for name in entries:
         parts = name.split(".")
         suffixes = (".".join(parts[start:]) for start in range(len(parts)))
-        match = next((suffix for suffix in suffixes if suffix in known), None)
-        if match is not None:
-            matches[name] = match
-            takers[match].append(name)
+        suffix = next((suffix for suffix in suffixes if suffix in known), None)
+        if suffix is not None:
+            matches[name] = known[suffix]
+            takers[known[suffix]].append(name)
     for match, names in takers.items():
         if len(names) > 1:
             raise WeightsError(
@@ -126,6 +127,10 @@ def _match(entries: Iterable[str], arrays: Iterable[str], *, source: str) -> dic
                 "name of one of them in the file"
             )
     return matches
+
+
+def _bare_res5(name: str) -> str:
+    return name.removeprefix("backbone.") if name.startswith("backbone.res5.") else name
 
 
 def _require_whole(report: LoadReport, *, source: str, num_classes: int | None) -> None:

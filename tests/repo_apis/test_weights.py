@@ -51,6 +51,20 @@ def test_load_weights_takes_the_longest_fitting_name() -> None:
     assert (network.backbone[0].weight.numpy() == 1.0).all()
 
 
+def test_load_weights_gives_the_last_resnet_stage_to_the_box_head_that_has_it() -> None:
+    network = nn.Layer()
+    network.backbone = nn.Sequential(("res4", nn.Linear(1, 1)))
+    network.bbox_head = nn.Sequential(("head", nn.Sequential(("res5", nn.Linear(1, 1)))))
+    arrays = {
+        "backbone.res4.weight": np.full((1, 1), 4.0, np.float32),
+        "backbone.res5.weight": np.full((1, 1), 5.0, np.float32),
+    }
+    report = load_weights(network, arrays, source="a", allow_partial=True)
+    assert report.loaded == ("backbone.res4.weight", "bbox_head.head.res5.weight")
+    assert report.unused == ()
+    assert network.bbox_head.head.res5.weight.item() == 5.0
+
+
 def test_load_weights_refuses_an_ambiguous_name() -> None:
     with pytest.raises(WeightsError, match=r"fits backbone\.0\.weight and backbone\.1\.weight alike"):
         load_weights(Network(), {"weight": np.ones((2, 2), np.float32)}, source="a", allow_partial=True)
