@@ -3,6 +3,7 @@
 import numpy as np
 import paddle
 import paddle.nn.functional as F
+import pytest
 
 from paddlex.nn.conv_bn import ConvBN, fuse_conv_bn
 from paddlex.nn.frozen_bn import FrozenBatchNorm2D
@@ -76,8 +77,9 @@ def test_fused_convolution_equals_the_unit() -> None:
     np.testing.assert_allclose(F.conv2d(x, kernel, bias, padding=1).numpy(), unit(x).numpy(), atol=1e-5)
 
 
-def test_re_parameterised_convolution_equals_its_branches_and_fuses_once() -> None:
-    layer = _with_statistics(RepConv(3, 4, activation=F.silu))
+@pytest.mark.parametrize("scaled", [False, True])
+def test_re_parameterised_convolution_equals_its_branches_and_fuses_once(scaled: bool) -> None:
+    layer = _with_statistics(RepConv(3, 4, activation=F.silu, scaled=scaled))
     layer.eval()
     x = paddle.randn([2, 3, 6, 6])
     before = layer(x).numpy()
@@ -86,3 +88,14 @@ def test_re_parameterised_convolution_equals_its_branches_and_fuses_once() -> No
 
     np.testing.assert_allclose(layer(x).numpy(), before, atol=1e-5)
     assert list(layer.state_dict()) == ["conv.weight", "conv.bias"]
+
+
+def test_scaled_re_parameterised_convolution_multiplies_the_pointwise_branch() -> None:
+    layer = _with_statistics(RepConv(3, 4, activation=lambda x: x, scaled=True))
+    layer.eval()
+    layer.alpha.set_value(paddle.to_tensor([3.0]))
+    x = paddle.randn([2, 3, 6, 6])
+
+    assert next(iter(layer.state_dict())) == "alpha"
+    expected = layer.conv1(x) + 3.0 * layer.conv2(x)
+    np.testing.assert_allclose(layer(x).numpy(), expected.numpy(), atol=1e-6)
