@@ -23,6 +23,7 @@ import psutil
 
 from paddlex.inference.postprocess import RawDetections, postprocess
 from paddlex.inference.results import InstanceSegResult
+from paddlex.structures.mask_form import MaskForm
 from paddlex.structures.photo import Photo
 
 _GRID = 160
@@ -104,7 +105,7 @@ def _ellipses(count: int, *, share: float, rng: np.random.Generator) -> RawDetec
         scores=rng.uniform(0.6, 1, count).astype(np.float32),
         class_ids=rng.integers(0, 20, count),
         masks=np.asarray(logits * 5, dtype=np.float32),
-        mask_threshold=0.0,
+        mask_form=MaskForm("photo", "logits"),
     )
 
 

@@ -31,9 +31,9 @@ from paddlex.utils.files import copy_to_backup, write_json, write_text
 from paddlex.utils.images import write_image
 from paddlex.utils.logging import logger
 
-__all__ = ["InstanceSegResult", "MaskForm"]
+__all__ = ["InstanceSegResult", "MaskEncoding"]
 
-MaskForm = Literal["rle", "dense"]
+MaskEncoding = Literal["rle", "dense"]
 
 _KEYS = ("input_path", "page_index", "input_img", "boxes", "masks")
 _DRAWABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
@@ -104,7 +104,7 @@ class InstanceSegResult(InstanceResult):
 
     # ---------------------------------------------------------------- as text
 
-    def to_dict(self, *, masks: MaskForm = "rle") -> dict[str, Any]:
+    def to_dict(self, *, masks: MaskEncoding = "rle") -> dict[str, Any]:
         """Everything that a JSON file can hold.
 
         Args:
@@ -183,7 +183,7 @@ class InstanceSegResult(InstanceResult):
         return _saved(target)
 
     def save_to_json(
-        self, path: Path | str, indent: int = 4, ensure_ascii: bool = False, *, masks: MaskForm = "rle"
+        self, path: Path | str, indent: int = 4, ensure_ascii: bool = False, *, masks: MaskEncoding = "rle"
     ) -> Path:
         """Save `to_dict`.
 

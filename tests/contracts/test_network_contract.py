@@ -40,6 +40,12 @@ def make_images(count: int, *, size: tuple[int, int] = EVAL_SIZE, seed: int = 0)
     return paddle.to_tensor(rng.random((count, 3, *size), dtype=np.float32))
 
 
+def detect(network: paddle.nn.Layer, images: paddle.Tensor) -> dict[str, paddle.Tensor]:
+    """Detections on images without padding."""
+    im_shape = paddle.to_tensor([[float(side) for side in images.shape[2:]]] * len(images))
+    return network.detect(images, im_shape)
+
+
 def make_batch(objects_per_image: list[int], *, size: tuple[int, int] = EVAL_SIZE) -> dict[str, Any]:
     """Return photos with rectangles, as the training loop hands them over."""
     height, width = size
@@ -104,7 +110,7 @@ def test_frozen_parameters_get_no_gradient(network: paddle.nn.Layer) -> None:
 
 def test_detections_have_their_documented_form(network: paddle.nn.Layer) -> None:
     with paddle.no_grad():
-        found = network.detect(make_images(2))
+        found = detect(network, make_images(2))
 
     assert list(found) == ["boxes", "scores", "class_ids", "masks"]
     batch, count = found["scores"].shape
@@ -120,7 +126,7 @@ def test_detections_have_their_documented_form(network: paddle.nn.Layer) -> None
 def test_detections_do_not_depend_on_the_rest_of_the_batch(network: paddle.nn.Layer) -> None:
     images = make_images(2)
     with paddle.no_grad():
-        together, alone = network.detect(images), network.detect(images[1:])
+        together, alone = detect(network, images), detect(network, images[1:])
 
     np.testing.assert_allclose(together["scores"][1:].numpy(), alone["scores"].numpy(), atol=1e-4)
 
@@ -128,7 +134,7 @@ def test_detections_do_not_depend_on_the_rest_of_the_batch(network: paddle.nn.La
 def test_detections_are_the_best_pairs_of_the_raw_outputs(network: paddle.nn.Layer) -> None:
     with paddle.no_grad():
         images = make_images(1)
-        raw, found = network({"image": images}), network.detect(images)
+        raw, found = network({"image": images}), detect(network, images)
 
     probabilities = 1 / (1 + np.exp(-raw["logits"].numpy().astype(np.float64)))
     best = np.sort(probabilities.reshape(-1))[::-1][: network.num_detections]
@@ -158,7 +164,7 @@ def test_official_outputs_are_the_detections_in_photo_pixels(network: paddle.nn.
     with paddle.no_grad():
         images = make_images(1)
         rows, count, masks = network.forward_official(im_shape, images, scale)
-        found = network.detect(images)
+        found = detect(network, images)
 
     assert rows.shape == [network.num_detections, 6]
     assert int(count[0]) == len(rows)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from paddlex.inference.postprocess import RawDetections, postprocess, raw_from_batch, raw_from_rows
+from paddlex.structures.mask_form import MaskForm
 from paddlex.utils.errors import ShapeError
 
 GOLDEN = Path(__file__).parents[1] / "parity" / "engine" / "postprocess.json"
@@ -34,7 +35,7 @@ def _random_raw(*, count: int = 6, grid: tuple[int, int] = (9, 7), seed: int = 0
         scores=np.linspace(0.95, 0.05, count, dtype=np.float32),
         class_ids=np.arange(count) % 3,
         masks=rng.normal(size=(count, *grid)).astype(np.float32),
-        mask_threshold=0.0,
+        mask_form=MaskForm("photo", "logits"),
     )
 
 
@@ -158,9 +159,15 @@ def test_batch_is_split_by_photo() -> None:
         "class_ids": np.arange(6).reshape(2, 3),
         "masks": rng.normal(size=(2, 3, 5, 5)).astype(np.float32),
     }
-    first, second = raw_from_batch(outputs)
+    first, second = raw_from_batch(
+        outputs,
+        mask_form=MaskForm("input", "logits"),
+        im_shape=np.array([[32, 32], [24, 16]], np.float32),
+        input_size=(32, 32),
+    )
     assert second.class_ids.tolist() == [3, 4, 5]
     assert np.array_equal(first.masks, outputs["masks"][0])
+    assert (first.content, second.content) == ((1.0, 1.0), (0.75, 0.5))
 
 
 def test_unequal_counts_are_refused() -> None:

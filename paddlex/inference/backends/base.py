@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from paddlex.inference.postprocess import RawDetections
 from paddlex.utils.cpu import available_cores
 from paddlex.utils.errors import UsageError
 
-__all__ = ["Backend", "cpu_threads", "named_outputs"]
+__all__ = ["Backend", "cpu_threads"]
 
 _THREADS_VARIABLE = "PADDLE_PDX_CPU_NUM_THREADS"
 
@@ -27,12 +26,14 @@ class Backend(Protocol):
 
     name: str
 
-    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
+    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
         """Candidates of each photo, in order.
 
         Args:
             batch: `image` (B, 3, h, w); `im_shape` (B, 2), height and width after resizing and before
                 padding; `scale_factor` (B, 2), resized over original size. All float32.
+            threshold: candidates that do not score above it may be left out, which saves a graph that can
+                the masks of them.
         """
 
 
@@ -52,8 +53,3 @@ def cpu_threads(requested: int | None = None) -> int:
     if not value.isdecimal() or int(value) < 1:
         raise UsageError(f"{name}={value}: expected a whole number of at least 1")
     return int(value)
-
-
-def named_outputs(values: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The outputs of a fast graph by name; converters rename outputs but keep their order."""
-    return dict(zip(("boxes", "scores", "class_ids", "masks"), values, strict=True))

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.inference.backends.base import cpu_threads, named_outputs
-from paddlex.inference.postprocess import RawDetections, raw_from_batch
+from paddlex.inference.backends.base import cpu_threads
+from paddlex.inference.backends.fast_graph import FastGraph
+from paddlex.inference.postprocess import RawDetections
 from paddlex.utils.device import Device
 from paddlex.utils.errors import FileFormatError, MissingDependencyError
 
@@ -18,7 +18,7 @@ __all__ = ["OnnxBackend"]
 
 
 class OnnxBackend:
-    """Runs `inference.onnx`, whose single input is `image` (B, 3, h, w).
+    """Runs `inference.onnx`, a graph as `fast_graph` describes it.
 
     Args:
         file: the graph.
@@ -34,24 +34,22 @@ class OnnxBackend:
 
     def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
         self._session = _open_session(file, device=device, threads=cpu_threads(threads))
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 4:
-            raise FileFormatError(
-                f"{file}: {len(inputs)} inputs and {len(outputs)} outputs; expected image -> boxes, scores, "
-                "class_ids, masks; export the model again"
-            )
-        self._input_name = inputs[0].name
-        # A dynamic axis has a name or nothing where a fixed one has its length.
-        self._batches = not isinstance(inputs[0].shape[0], int)
+        inputs = self._session.get_inputs()
+        self._graph = FastGraph.declared(
+            file,
+            inputs=[value.name for value in inputs],
+            output_count=len(self._session.get_outputs()),
+            # A dynamic axis has a name or nothing where a fixed one has its length.
+            batches=not isinstance(inputs[0].shape[0], int),
+            mask_form=self._session.get_modelmeta().custom_metadata_map.get("mask_form"),
+        )
 
-    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
+    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
         """Candidates of each photo, in order; one by one if the graph has a fixed batch of 1."""
-        images = batch["image"]
-        parts = [images] if self._batches else np.split(images, len(images))
-        return [raw for part in parts for raw in raw_from_batch(named_outputs(self._call(part)))]
+        return self._graph.run(batch, threshold=threshold, call=self._call)
 
-    def _call(self, images: NDArray[np.float32]) -> list[NDArray[Any]]:
-        outputs: list[NDArray[Any]] = self._session.run(None, {self._input_name: images})
+    def _call(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        outputs: list[NDArray[Any]] = self._session.run(None, inputs)
         return outputs
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.inference.backends.base import cpu_threads, named_outputs
-from paddlex.inference.postprocess import RawDetections, raw_from_batch
+from paddlex.inference.backends.base import cpu_threads
+from paddlex.inference.backends.fast_graph import FastGraph
+from paddlex.inference.postprocess import RawDetections
 from paddlex.utils.device import Device
 from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError, UsageError
 
@@ -43,22 +44,27 @@ class OpenVinoBackend:
     def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
         if device.type != "cpu":
             raise DeviceError(f"device {device}: the openvino backend runs on cpu; choose backend=paddle")
-        self._model = _compile(file, threads=cpu_threads(threads))
-        self._batches = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
+        self._model, mask_form = _compile(file, threads=cpu_threads(threads))
+        self._graph = FastGraph.declared(
+            file,
+            inputs=[value.any_name for value in self._model.inputs],
+            output_count=len(self._model.outputs),
+            batches=bool(self._model.inputs[0].partial_shape[0].is_dynamic),
+            mask_form=mask_form,
+        )
 
-    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
+    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
         """Candidates of each photo, in order; one by one if the graph has a fixed batch of 1."""
-        images = batch["image"]
-        found: list[RawDetections] = []
-        for part in [images] if self._batches else np.split(images, len(images)):
-            outputs = self._model([part])
-            # Copies, for OpenVINO writes the next batch into the same memory.
-            values = [np.array(outputs[index]) for index in range(len(self._model.outputs))]
-            found += raw_from_batch(named_outputs(values))
-        return found
+        return self._graph.run(batch, threshold=threshold, call=self._call)
+
+    def _call(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        outputs = self._model(inputs)
+        # Copies, for OpenVINO writes the next batch into the same memory.
+        return [np.array(outputs[index]) for index in range(len(self._model.outputs))]
 
 
-def _compile(file: Path, *, threads: int) -> Any:  # noqa: ANN401 (openvino is optional)
+def _compile(file: Path, *, threads: int) -> tuple[Any, str | None]:
+    """The compiled graph, and what its file says of the form of its masks."""
     precision = os.environ.get(_PRECISION_VARIABLE, "f32").lower()
     if precision not in _PRECISIONS:
         raise UsageError(f"{_PRECISION_VARIABLE}={precision}: expected one of {', '.join(_PRECISIONS)}")
@@ -71,8 +77,11 @@ def _compile(file: Path, *, threads: int) -> Any:  # noqa: ANN401 (openvino is o
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": precision,
     }
+    core, place = openvino.Core(), ["framework", "mask_form"]
     try:
-        return openvino.Core().compile_model(str(file), "CPU", options)
+        model = core.read_model(str(file))
+        mask_form = str(model.get_rt_info(place).value) if model.has_rt_info(place) else None
+        return core.compile_model(model, "CPU", options), mask_form
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise FileFormatError(f"{file}: OpenVINO cannot load it ({reason}); export it again") from error

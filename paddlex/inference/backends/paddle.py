@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddlex.inference.backends.base import cpu_threads
-from paddlex.inference.postprocess import RawDetections, raw_from_rows
+from paddlex.inference.postprocess import RawDetections, raw_from_rows, raw_from_segments
 from paddlex.utils.cpu import prepare_cpu
 from paddlex.utils.device import Device
 from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError
@@ -25,10 +25,11 @@ _GPU_POOL_MB = 256  # the pool's first size; it grows as needed
 
 
 class PaddleBackend:
-    """Runs `inference.json` (or `.pdmodel`): `im_shape`, `image`, `scale_factor` -> rows, count, masks.
+    """Runs `inference.json` (or `.pdmodel`) of the published forms.
 
-    Photos run one by one: the published graphs take nothing else. oneDNN stays off, since Paddle 3.2 and 3.3
-    fail on these graphs with it, or return wrong masks.
+    `im_shape`, `image`, `scale_factor` -> rows, count, masks; or, of a network that predicts no boxes, count,
+    class ids, scores, masks. Photos run one by one: the published graphs take nothing else. oneDNN stays off,
+    since Paddle 3.2 and 3.3 fail on these graphs with it, or return wrong masks.
 
     Args:
         graph: inference.json or inference.pdmodel.
@@ -48,17 +49,18 @@ class PaddleBackend:
         self._predictor = _open_predictor(graph, weights, device=device, threads=cpu_threads(threads))
         names = sorted(self._predictor.get_input_names())
         outputs = self._predictor.get_output_names()
-        if len(names) != 3 or len(outputs) != 3:
+        if len(names) != 3 or len(outputs) not in (3, 4):
             raise FileFormatError(
                 f"{graph}: inputs {names}, outputs {outputs}; expected im_shape, image, scale_factor "
-                "and three outputs (rows, count, masks); export the model again"
+                "and three outputs (rows, count, masks) or four (count, class ids, scores, masks); export the"
+                " model again"
             )
         # Official graphs may name them otherwise, but always in this alphabetical order.
         self._im_shape, self._image, self._scale_factor = map(self._predictor.get_input_handle, names)
         self._outputs = [self._predictor.get_output_handle(name) for name in outputs]
 
-    def run(self, batch: Mapping[str, NDArray[np.float32]]) -> list[RawDetections]:
-        """Candidates of each photo, in order."""
+    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
+        """Candidates of each photo, in order; these graphs know no threshold and give them all."""
         rows = zip(batch["image"], batch["im_shape"], batch["scale_factor"], strict=True)
         return [
             self._run_one(image[None], im_shape=im_shape[None], scale_factor=scale_factor[None])
@@ -72,8 +74,12 @@ class PaddleBackend:
         self._image.copy_from_cpu(np.ascontiguousarray(image))
         self._scale_factor.copy_from_cpu(_bounded_scale(im_shape, scale_factor))
         self._predictor.run()
-        rows, _, masks = (output.copy_to_cpu() for output in self._outputs)
-        return raw_from_rows(rows, masks)
+        values = [output.copy_to_cpu() for output in self._outputs]
+        if len(values) == 3:
+            rows, _, masks = values
+            return raw_from_rows(rows, masks)
+        _, class_ids, scores, masks = values
+        return raw_from_segments(class_ids, scores, masks)
 
 
 def _bounded_scale(im_shape: NDArray[np.float32], scale_factor: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -205,8 +205,13 @@ def _detect_all(
 def _detect(network: nn.Layer, batch: list[_Prepared]) -> Iterator[tuple[dict[str, Any], Detections]]:
     stacked = Preprocessor.stack([one for _, one in batch])
     with paddle.no_grad():
-        found = network.detect(paddle.to_tensor(stacked["image"]))
-    raws = raw_from_batch({name: value.astype(_plain(value)).numpy() for name, value in found.items()})
+        found = network.detect(paddle.to_tensor(stacked["image"]), paddle.to_tensor(stacked["im_shape"]))
+    raws = raw_from_batch(
+        {name: value.astype(_plain(value)).numpy() for name, value in found.items()},
+        mask_form=network.mask_form,
+        im_shape=stacked["im_shape"],
+        input_size=stacked["image"].shape[2:],
+    )
     for (image, _), raw in zip(batch, raws, strict=True):
         yield image, postprocess(raw, size=(image["height"], image["width"]))
 

@@ -143,7 +143,9 @@ class _FastGraph(nn.Layer):
         self.network = network
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        found = self.network.detect(image)
+        # Families whose fast graph takes the image alone do not pad it.
+        im_shape = paddle.shape(image)[2:].astype("float32").unsqueeze(0).expand([image.shape[0], 2])
+        found = self.network.detect(image, im_shape)
         return found["boxes"], found["scores"], found["class_ids"].astype("int32"), found["masks"]
 
 
@@ -271,8 +273,13 @@ def _open_graphs(stage: Path) -> list[Backend]:
 
 def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
     with paddle.no_grad():
-        found = network.detect(paddle.to_tensor(batch["image"]))
-    return raw_from_batch({name: value.numpy() for name, value in found.items()})
+        found = network.detect(paddle.to_tensor(batch["image"]), paddle.to_tensor(batch["im_shape"]))
+    return raw_from_batch(
+        {name: value.numpy() for name, value in found.items()},
+        mask_form=network.mask_form,
+        im_shape=batch["im_shape"],
+        input_size=batch["image"].shape[2:],
+    )
 
 
 def _in_words(agreements: dict[str, Agreement]) -> str:

@@ -107,16 +107,16 @@ class InstancePredictor:
         self, frames: Iterator[Frame], *, batch_size: int, threshold: float
     ) -> Iterator[InstanceSegResult]:
         while chunk := list(itertools.islice(frames, batch_size)):
-            for frame, raw in zip(chunk, self._run(chunk), strict=True):
+            for frame, raw in zip(chunk, self._run(chunk, threshold=threshold), strict=True):
                 yield self._result(frame, raw, threshold=threshold)
                 # Whoever asks for the next result is done with this photo, or can have it read again.
                 frame.photo.release()
 
-    def _run(self, frames: list[Frame]) -> Iterator[RawDetections]:
+    def _run(self, frames: list[Frame], *, threshold: float) -> Iterator[RawDetections]:
         prepared = [self._preprocess(frame.photo.pixels) for frame in frames]
         # Models that keep the aspect make inputs of several sizes; equal ones in a row share a run.
         for _, group in itertools.groupby(prepared, key=lambda one: one["image"].shape):
-            yield from self._backend.run(self._preprocess.stack(list(group)))
+            yield from self._backend.run(self._preprocess.stack(list(group)), threshold=threshold)
 
     def _result(self, frame: Frame, raw: RawDetections, *, threshold: float) -> InstanceSegResult:
         found = postprocess(raw, size=frame.photo.size, threshold=threshold, crop_to_boxes=True)

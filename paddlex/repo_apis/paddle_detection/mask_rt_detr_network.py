@@ -23,6 +23,7 @@ from paddlex.repo_apis.paddle_detection.heads.query_postprocess import (
 from paddlex.repo_apis.paddle_detection.losses.detr_criterion import DetrCriterion
 from paddlex.repo_apis.paddle_detection.losses.predictions import QueryPredictions, Targets
 from paddlex.repo_apis.paddle_detection.necks.mask_hybrid_encoder import MaskHybridEncoder
+from paddlex.structures.mask_form import MaskForm
 from paddlex.utils.errors import ShapeError
 
 __all__ = ["MaskRTDETR"]
@@ -43,6 +44,8 @@ class MaskRTDETR(nn.Layer):
         label_noise_ratio: share of denoising queries with a redrawn class, halved.
         box_noise_scale: noise on their boxes, relative to the sides.
     """
+
+    mask_form = MaskForm("photo", "logits")
 
     def __init__(
         self,
@@ -95,15 +98,16 @@ class MaskRTDETR(nn.Layer):
         masks = mask_logits(predictions.mask_embeds[-1], predictions.prototypes)
         return {"logits": predictions.logits[-1], "boxes": predictions.boxes[-1], "masks": masks}
 
-    def detect(self, image: Tensor) -> dict[str, Tensor]:
+    def detect(self, image: Tensor, im_shape: Tensor) -> dict[str, Tensor]:
         """Return the best (query, class) pairs of each image; this is what the fast graph exports.
 
         Args:
             image: (B, 3, H, W) float32.
+            im_shape: (B, 2) its height and width without padding; unused, for this family pads nothing.
 
         Returns:
             "boxes" (B, K, 4) xyxy in fractions of the image, not clipped; "scores" (B, K) descending;
-            "class_ids" (B, K) int64; "masks" (B, K, H / 4, W / 4) logits over the whole image.
+            "class_ids" (B, K) int64; "masks" (B, K, H / 4, W / 4) in the network's `mask_form`.
         """
         pairs, boxes, masks = self._top_detections(image)
         return {

@@ -78,7 +78,7 @@ def test_variants_accept_any_parameter_of_the_builder() -> None:
     network.eval()
     with paddle.no_grad():
         images = paddle.rand([1, 3, 64, 64])
-        raw, found = network({"image": images}), network.detect(images)
+        raw, found = network({"image": images}), network.detect(images, paddle.to_tensor([[64.0, 64.0]]))
 
     assert raw["logits"].shape == [1, 7, 2]
     assert found["scores"].shape == [1, 5]
