@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +20,20 @@ from paddlex.data.formats.coco import (
     resolve_photo,
     summarise_faults,
 )
-from paddlex.data.formats.segmentation import Rle, Segmentation, segmentation_mask
+from paddlex.data.formats.segmentation import Rle, Segmentation, segmentation_mask, segmentation_shape
 from paddlex.data.packing import PackedSegmentations
 from paddlex.structures.masks import MaskCrops
 from paddlex.structures.sample import Sample
+from paddlex.structures.shapes import InstanceShapes, Masks
 from paddlex.utils.errors import DatasetError, ImageReadError
 from paddlex.utils.images import image_header, read_image
 from paddlex.utils.logging import logger
 
 __all__ = ["InstanceDataset"]
 
-# A box thinner than this holds nothing; upstream's limit (ppdet/data/source/coco.py), pixels.
-_MIN_SIDE = 1e-5
+# A box thinner than this, pixels, is no box: rounded and resized in float32 it would lose its extent, and
+# networks that learn the logarithm of a side would learn infinity.
+_MIN_SIDE = 0.01
 _HEADER_THREADS = 8
 
 Box = tuple[float, float, float, float]
@@ -64,6 +66,7 @@ class InstanceDataset:
         images_dir: folder that `file_name` is relative to.
         annotation_file: COCO instance JSON.
         allow_empty: keep photos without instances (they teach what is background).
+        masks: `dense` gives samples their masks as crops of pixels, `shapes` as they were drawn.
 
     Attributes:
         class_names: by class index.
@@ -75,8 +78,14 @@ class InstanceDataset:
     """
 
     def __init__(
-        self, images_dir: Path | str, annotation_file: Path | str, *, allow_empty: bool = True
+        self,
+        images_dir: Path | str,
+        annotation_file: Path | str,
+        *,
+        allow_empty: bool = True,
+        masks: Literal["dense", "shapes"] = "dense",
     ) -> None:
+        self._as_shapes = masks == "shapes"
         self.images_dir, self.annotation_file = Path(images_dir), Path(annotation_file)
         faults: list[Fault] = []
         coco = read_coco(self.annotation_file, faults=faults)
@@ -109,7 +118,7 @@ class InstanceDataset:
         return str(self._paths[index])
 
     def __getitem__(self, index: int) -> Sample:
-        """Read photo `index` and rasterise its masks; crowd regions and masks without a pixel are left out.
+        """Read photo `index` with its masks; crowd regions and masks without a pixel are left out.
 
         Raises:
             ImageReadError: if the photo cannot be decoded.
@@ -164,11 +173,13 @@ class InstanceDataset:
             "iscrowd": int(self._is_crowd[row]),
         }
 
-    def _masks(self, rows: NDArray[np.int64], *, size: tuple[int, int]) -> MaskCrops:
-        masks = [
-            segmentation_mask(self._segmentations.get(row, size=size), size=size) for row in rows.tolist()
-        ]
-        return MaskCrops.concatenate(masks, size=size)
+    def _masks(self, rows: NDArray[np.int64], *, size: tuple[int, int]) -> Masks:
+        found = [self._segmentations.get(row, size=size) for row in rows.tolist()]
+        if self._as_shapes:
+            return InstanceShapes.concatenate(
+                [segmentation_shape(one, size=size) for one in found], size=size
+            )
+        return MaskCrops.concatenate([segmentation_mask(one, size=size) for one in found], size=size)
 
     # ---------------------------------------------------------------- building
 

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from paddlex.data.transforms.base import BatchCompose, BatchTransform, Compose, SampleTransform
-from paddlex.data.transforms.batch import Batch, collate
+from paddlex.data.transforms.batch import Batch, collate, with_dense_masks
 from paddlex.data.workers import WorkerPool
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import DatasetError, PaddleXError
@@ -63,7 +63,7 @@ class _Task:
 class _SampleReader:
     """The workers' job: read, transform and join the photos of a batch.
 
-    Masks travel as crops: dense ones of a crowded photo take tens of megabytes.
+    Masks travel as crops or shapes: dense ones of a crowded photo take tens of megabytes.
     """
 
     dataset: Dataset
@@ -76,7 +76,7 @@ class _SampleReader:
         samples = [self._sample(index, task.epoch, position) for index, position in pairs]
         with _naming(lambda: self.describe(task)):
             rng = _random(self.seed, task.epoch, _FOR_BATCH, task.number)
-            return collate(self.batch_transforms(samples, rng), dense_masks=False)
+            return collate(self.batch_transforms(samples, rng))
 
     def _sample(self, index: int, epoch: int, position: int) -> Sample:
         with _naming(lambda: self.dataset.describe(index)):
@@ -146,7 +146,7 @@ class BatchLoader:
         return -(-per_card // self._batch_size)
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch.
+        """Yield the batches of an epoch, as `collate` joins them, crops as dense masks.
 
         Args:
             epoch: number that order and augmentation derive from.
@@ -158,9 +158,7 @@ class BatchLoader:
         """
         tasks = self._tasks(epoch)[start:]
         for batch in self._pool.run(tasks) if self._pool else map(self._read, tasks):
-            if "gt_masks" in batch:
-                batch["gt_masks"] = [masks.to_dense().view(np.uint8) for masks in batch["gt_masks"]]
-            yield batch
+            yield with_dense_masks(batch)
 
     def close(self) -> None:
         """End the workers; a later epoch starts new ones."""

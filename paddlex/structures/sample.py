@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.structures.masks import MaskCrops
+from paddlex.structures.shapes import Masks
 from paddlex.utils.errors import ShapeError
 
 __all__ = ["Sample"]
@@ -34,9 +34,11 @@ class Sample:
         original_size: (height, width) of the photo as read, upright, pixels.
         boxes: (N, 4) float32 xyxy, pixels of `image`.
         class_ids: (N,) int64, contiguous from 0.
-        masks: N masks on the canvas of `image`, or None when the task has none.
+        masks: N masks on the canvas of `image`, as crops or as shapes; None when the task has none.
         label_map: (H, W) class index per pixel for semantic segmentation, or None.
         scale_factor: (vertical, horizontal) size of `image` over `original_size`, as resized so far.
+        content_size: (height, width) of what is no padding, which lies at the bottom and right; None where
+            nothing was padded.
     """
 
     image: NDArray[Any]
@@ -45,9 +47,10 @@ class Sample:
     original_size: tuple[int, int]
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
     class_ids: NDArray[np.int64] = field(default_factory=_no_classes)
-    masks: MaskCrops | None = None
+    masks: Masks | None = None
     label_map: NDArray[Any] | None = None
     scale_factor: tuple[float, float] = (1.0, 1.0)
+    content_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:

@@ -14,6 +14,7 @@ from pycocotools.coco import COCO
 
 from paddlex.data.instance_dataset import InstanceDataset
 from paddlex.data.packing import Ragged
+from paddlex.structures.shapes import InstanceShapes
 from paddlex.utils.errors import DatasetError, ImageReadError
 
 
@@ -85,7 +86,9 @@ def test_box_and_area_come_from_the_mask_where_missing(folder):
     assert (first["bbox"], first["area"]) == ([4, 10, 20, 20], 400)
 
 
-@pytest.mark.parametrize("bbox", [[0, 0, 0, 0], [10, 10, -5, -5], [200, 200, 9, 9]], ids=str)
+@pytest.mark.parametrize(
+    "bbox", [[0, 0, 0, 0], [10, 10, -5, -5], [200, 200, 9, 9], [10, 10, 0.009, 9]], ids=str
+)
 def test_box_without_extent_is_replaced_by_the_masks(folder, bbox):
     annotation(folder, bbox=bbox)
     assert opened(folder)[0].boxes[0].tolist() == [4, 10, 24, 30]
@@ -206,6 +209,38 @@ def test_dataset_survives_pickling_and_holds_no_object_per_instance(folder):
     np.testing.assert_array_equal(again[2].masks.to_dense(), dataset[2].masks.to_dense())
     lists = [name for name, value in vars(dataset).items() if isinstance(value, (list, dict))]
     assert lists == []
+
+
+def test_shapes_are_the_masks_as_they_were_drawn(folder):
+    annotation(folder, segmentation=[[-6, 10, 24, 10, 24, 30, -6, 30], [40, 2, 44, 2, 44, 6]])
+    sample = opened(folder, masks="shapes")[0]
+    assert isinstance(sample.masks, InstanceShapes)
+    assert [len(parts) for parts in sample.masks.polygons] == [2, 1]
+    assert sample.masks.polygons[0][0].tolist() == [[-6, 10], [24, 10], [24, 30], [-6, 30]]
+    np.testing.assert_array_equal(sample.masks.to_dense(), opened(folder)[0].masks.to_dense())
+
+
+def test_run_lengths_and_polygons_of_one_photo_are_shapes_together(folder):
+    as_rle = opened(folder)[0].masks.to_rles()[0]
+    annotation(folder, segmentation=as_rle)
+    masks = opened(folder, masks="shapes")[0].masks
+    assert repr(masks) == f"1 polygon and 1 bitmap instances on {HEIGHT} x {WIDTH} pixels"
+    np.testing.assert_array_equal(masks.to_dense(), opened(folder)[0].masks.to_dense())
+    whole = masks.roi_targets([0, 1], masks.boxes(), resolution=28)
+    assert whole.all()
+
+
+@pytest.mark.parametrize("fields", [{"iscrowd": 1}, {"segmentation": [[90, 90, 99, 90, 99, 99]]}], ids=str)
+def test_shapes_leave_out_what_masks_leave_out(folder, fields):
+    annotation(folder, **fields)
+    sample = opened(folder, masks="shapes")[0]
+    assert (sample.class_ids.tolist(), len(sample.masks)) == ([1], 1)
+
+
+def test_photo_without_objects_has_no_shapes(folder):
+    edit(folder / TRAIN, lambda content: content.update(annotations=content["annotations"][2:]))
+    sample = opened(folder, masks="shapes")[0]
+    assert isinstance(sample.masks, InstanceShapes) and len(sample.masks) == 0
 
 
 def test_ragged_returns_what_was_packed():

@@ -21,6 +21,7 @@ from paddlex.data.instance_dataset import InstanceDataset
 from paddlex.data.loader import BatchLoader
 from paddlex.data.transforms.base import build_batch_transforms, build_transforms
 from paddlex.structures.sample import Sample
+from paddlex.structures.shapes import InstanceShapes
 from paddlex.utils.errors import DatasetError, ImageReadError
 
 SAMPLE_TRANSFORMS = build_transforms(
@@ -182,6 +183,33 @@ def test_batch_from_a_worker_has_dense_masks_and_normalised_pixels(photos):
     size = batch["image"].shape[2:]
     assert batch["image"].dtype == np.float32 and 0 <= batch["image"].min() <= batch["image"].max() <= 1
     assert all(m.dtype == np.uint8 and m.shape[1:] == size for m in batch["gt_masks"])
+
+
+def test_batches_of_shapes_are_equal_from_workers_and_without(tmp_path):
+    folder = write_tiny_coco(tmp_path / "tiny")
+    dataset = InstanceDataset(
+        folder / "images", folder / "annotations" / "instance_train.json", masks="shapes"
+    )
+    transforms = build_transforms(
+        [
+            {"RandomShortSideResize": {"short_sides": [32, 48, 80], "max_long_side": 100}},
+            {"RandomFlip": {}},
+            {"NormalizeImage": {}},
+        ]
+    )
+    padding = build_batch_transforms([{"PadBatch": {"stride": 32}}, {"Permute": {}}])
+    options = {"batch_size": 2, "sample_transforms": transforms, "batch_transforms": padding}
+    here = list(BatchLoader(dataset, **options).epoch(0))
+    with BatchLoader(dataset, num_workers=1, **options) as loader:
+        there = list(loader.epoch(0))
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_array_equal(one["image"], other["image"])
+        assert all(side % 32 == 0 for side in one["image"].shape[2:])
+        assert (one["im_shape"] <= one["image"].shape[2:]).all()
+        for shapes, sent in zip(one["gt_masks"], other["gt_masks"], strict=True):
+            assert isinstance(sent, InstanceShapes)
+            assert shapes.size == sent.size == one["image"].shape[2:]
+            np.testing.assert_array_equal(shapes.to_dense(), sent.to_dense())
 
 
 @pytest.mark.parametrize("workers", [0, 2])

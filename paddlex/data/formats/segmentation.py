@@ -15,8 +15,17 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from paddlex.structures.masks import MaskCrops
+from paddlex.structures.shapes import InstanceShapes
 
-__all__ = ["Polygons", "Rle", "Segmentation", "SegmentationError", "parse_segmentation", "segmentation_mask"]
+__all__ = [
+    "Polygons",
+    "Rle",
+    "Segmentation",
+    "SegmentationError",
+    "parse_segmentation",
+    "segmentation_mask",
+    "segmentation_shape",
+]
 
 # No photo is larger (JPEG ends at 65535); a far-off point would let the rasteriser allocate without bound.
 _FARTHEST = 100_000.0
@@ -116,6 +125,13 @@ def segmentation_mask(segmentation: Segmentation, *, size: tuple[int, int]) -> M
             [{"size": list(segmentation.size), "counts": segmentation.counts}], size=size
         )
     return MaskCrops.from_polygons([segmentation.parts], size=size)  # type: ignore[list-item]
+
+
+def segmentation_shape(segmentation: Segmentation, *, size: tuple[int, int]) -> InstanceShapes:
+    """One segmentation as it was drawn, on a photo of `size` (height, width); else as `segmentation_mask`."""
+    if isinstance(segmentation, Rle):
+        return InstanceShapes.from_crops(segmentation_mask(segmentation, size=size))
+    return InstanceShapes.from_polygons([segmentation.parts], size=size)
 
 
 # ---------------------------------------------------------------- polygons

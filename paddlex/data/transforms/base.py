@@ -18,7 +18,14 @@ import numpy as np
 from paddlex.data.transforms.batch import BatchRandomResize, PadBatch
 from paddlex.data.transforms.color import NormalizeImage, Permute, RandomDistort
 from paddlex.data.transforms.crop import RandomCrop
-from paddlex.data.transforms.geometry import Pad, PadStride, RandomExpand, RandomFlip, Resize
+from paddlex.data.transforms.geometry import (
+    Pad,
+    PadStride,
+    RandomExpand,
+    RandomFlip,
+    RandomShortSideResize,
+    Resize,
+)
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import ConfigError
 
@@ -59,6 +66,7 @@ SAMPLE_TRANSFORMS: dict[str, type[Any]] = {
     "RandomDistort": RandomDistort,
     "RandomExpand": RandomExpand,
     "RandomFlip": RandomFlip,
+    "RandomShortSideResize": RandomShortSideResize,
     "Resize": Resize,
 }
 BATCH_TRANSFORMS: dict[str, type[Any]] = {

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from paddlex.data.transforms.geometry import PaddedSample, pad_bottom_right, resize_sample
+from paddlex.data.transforms.geometry import pad_bottom_right, resize_sample
 from paddlex.data.transforms.validation import require, require_interp, require_size
+from paddlex.structures.masks import MaskCrops
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import ShapeError
 
-__all__ = ["Batch", "BatchRandomResize", "PadBatch", "collate"]
+__all__ = ["Batch", "BatchRandomResize", "PadBatch", "collate", "with_dense_masks"]
 
 # Keys and shapes are given by `collate`.
 Batch = dict[str, Any]
@@ -75,18 +76,18 @@ class PadBatch:
         return [pad_bottom_right(sample, (height, width)) for sample in samples]
 
 
-def collate(samples: Sequence[Sample], *, dense_masks: bool = True) -> Batch:
+def collate(samples: Sequence[Sample]) -> Batch:
     """Join samples of one size, images (3, H, W) float32, into what a network takes.
 
     Args:
         samples: at least one.
-        dense_masks: False leaves `gt_masks` as `MaskCrops`.
 
     Returns:
         `image` (B, 3, H, W) float32; `im_shape` (B, 2) float32 [height, width] without padding;
         `scale_factor` (B, 2) float32 [vertical, horizontal]; `image_id` list of int. With masks also, one
         entry a photo: `gt_boxes` (n, 4) float32 xyxy in pixels of the image, `gt_class_ids` (n,) int64,
-        `gt_masks` (n, H, W) uint8; n may be 0. With label maps also `label_map` (B, H, W).
+        `gt_masks` the samples' n masks, as crops or shapes; n may be 0. With label maps also `label_map`
+        (B, H, W).
 
     Raises:
         ShapeError: if sizes differ.
@@ -96,7 +97,9 @@ def collate(samples: Sequence[Sample], *, dense_masks: bool = True) -> Batch:
         raise ShapeError(f"a batch of images {sorted(shapes)}; expected one shape: add Resize or PadBatch")
     batch: Batch = {
         "image": np.stack([sample.image for sample in samples]),
-        "im_shape": np.array([_content_size(sample) for sample in samples], dtype=np.float32),
+        "im_shape": np.array(
+            [sample.content_size or sample.image.shape[1:] for sample in samples], dtype=np.float32
+        ),
         "scale_factor": np.array([sample.scale_factor for sample in samples], dtype=np.float32),
         "image_id": [sample.image_id for sample in samples],
     }
@@ -104,15 +107,19 @@ def collate(samples: Sequence[Sample], *, dense_masks: bool = True) -> Batch:
     if len(masks) == len(samples):
         batch["gt_boxes"] = [sample.boxes for sample in samples]
         batch["gt_class_ids"] = [sample.class_ids for sample in samples]
-        batch["gt_masks"] = [crops.to_dense().view(np.uint8) for crops in masks] if dense_masks else masks
+        batch["gt_masks"] = masks
     label_maps = [sample.label_map for sample in samples if sample.label_map is not None]
     if len(label_maps) == len(samples):
         batch["label_map"] = np.stack(label_maps)
     return batch
 
 
-def _content_size(sample: Sample) -> tuple[int, int]:
-    """(height, width) without padding of an image (3, H, W)."""
-    if isinstance(sample, PaddedSample):
-        return sample.content_size
-    return sample.image.shape[1], sample.image.shape[2]
+def with_dense_masks(batch: Batch) -> Batch:
+    """`batch` with crops in `gt_masks` unpacked to (n, H, W) uint8; shapes stay, which networks rasterise."""
+    if "gt_masks" not in batch:
+        return batch
+    masks = [
+        entry.to_dense().view(np.uint8) if isinstance(entry, MaskCrops) else entry
+        for entry in batch["gt_masks"]
+    ]
+    return {**batch, "gt_masks": masks}

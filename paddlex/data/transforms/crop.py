@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from paddlex.data.transforms.geometry import clip_boxes, moved
 from paddlex.data.transforms.validation import require, require_probability, require_range
-from paddlex.structures.masks import MaskCrops
 from paddlex.structures.sample import Sample
+from paddlex.structures.shapes import Masks
 
 __all__ = ["RandomCrop"]
 
@@ -106,7 +106,7 @@ def _cropped(sample: Sample, crop: NDArray[np.int64], *, kept: NDArray[np.bool_]
     x1, y1, x2, y2 = crop.tolist()
     size = y2 - y1, x2 - x1
     indices = np.flatnonzero(kept)
-    masks: MaskCrops | None = None
+    masks: Masks | None = None
     if sample.masks is not None:
         masks = sample.masks[indices].place(size=size, y=-y1, x=-x1)
         visible = masks.area() > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -22,9 +22,9 @@ from paddlex.utils.errors import ShapeError
 __all__ = [
     "Pad",
     "PadStride",
-    "PaddedSample",
     "RandomExpand",
     "RandomFlip",
+    "RandomShortSideResize",
     "Resize",
     "clip_boxes",
     "moved",
@@ -37,21 +37,9 @@ __all__ = [
 _IGNORE_INDEX = 255
 
 
-@dataclass
-class PaddedSample(Sample):
-    """A sample whose image ends in padding at the bottom and right.
-
-    Attributes:
-        content_size: (height, width) of the image without the padding, pixels.
-    """
-
-    content_size: tuple[int, int] = (0, 0)
-
-
 def moved(sample: Sample, image: NDArray[Any], **changes: Any) -> Sample:  # noqa: ANN401 (fields of Sample)
     """`sample` with a new image; padding that the old one had counts as content from now on."""
-    fields = {name: getattr(sample, name) for name in Sample.__dataclass_fields__}
-    return Sample(**{**fields, "image": image, **changes})
+    return replace(sample, image=image, **{"content_size": None, **changes})
 
 
 def clip_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -67,7 +55,8 @@ def resized_size(size: tuple[int, int], *, target_size: tuple[int, int], keep_ra
     """(height, width) after resizing.
 
     With `keep_ratio` the short side reaches min(target) unless the long side would exceed max(target); sides
-    are rounded half to even, as the official inference reader does.
+    are rounded half to even, as the official inference reader does (its training rounds half up, which
+    `RandomShortSideResize` follows: the two differ by a pixel, at exact halves only).
     """
     if not keep_ratio:
         return target_size
@@ -76,7 +65,9 @@ def resized_size(size: tuple[int, int], *, target_size: tuple[int, int], keep_ra
 
 
 def resize_sample(sample: Sample, size: tuple[int, int], *, interp: int) -> Sample:
-    """Resize to exactly `size` (height, width); masks and label map by nearest neighbour, boxes clipped.
+    """Resize to exactly `size` (height, width).
+
+    Bitmaps and the label map go by nearest neighbour, polygons exactly; boxes are clipped.
 
     Args:
         sample: image (H, W, 3).
@@ -123,6 +114,36 @@ class Resize:
         return resize_sample(sample, size, interp=self.interp)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RandomShortSideResize:
+    """Resize with the aspect kept, the short side to a random length: multi-scale training.
+
+    Attributes:
+        short_sides: lengths to draw from, pixels; one listed twice is drawn twice as often.
+        max_long_side: the short side stays shorter where the long one would exceed this, pixels.
+        interp: OpenCV code, as `Resize`.
+    """
+
+    short_sides: tuple[int, ...]
+    max_long_side: int
+    interp: int = 2
+
+    def __post_init__(self) -> None:
+        found = self.short_sides
+        require(bool(found), self, name="short_sides", found=found, expected="at least one length")
+        for side in found:
+            require_size(self, name="short_sides", value=(side, side))
+        require_size(self, name="max_long_side", value=(self.max_long_side, self.max_long_side))
+        require_interp(self, name="interp", value=self.interp)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Resize image, boxes, masks and label map."""
+        short_side = self.short_sides[rng.integers(len(self.short_sides))]
+        scale = min(short_side / min(sample.size), self.max_long_side / max(sample.size))
+        height, width = (max(1, int(scale * side + 0.5)) for side in sample.size)
+        return resize_sample(sample, (height, width), interp=self.interp)
+
+
 # ---------------------------------------------------------------- padding
 
 
@@ -144,14 +165,13 @@ def pad_bottom_right(
     label_map = sample.label_map
     if label_map is not None:
         label_map = cv2.copyMakeBorder(label_map, 0, below, 0, right, border, value=(_IGNORE_INDEX,) * 4)
-    fields = {name: getattr(sample, name) for name in Sample.__dataclass_fields__}
-    fields |= {
-        "image": cv2.copyMakeBorder(sample.image, 0, below, 0, right, border, value=(*fill, 0.0)),
-        "masks": sample.masks.place(size=size) if sample.masks is not None else None,
-        "label_map": label_map,
-    }
-    content = sample.content_size if isinstance(sample, PaddedSample) else sample.size
-    return PaddedSample(**fields, content_size=content)
+    return moved(
+        sample,
+        cv2.copyMakeBorder(sample.image, 0, below, 0, right, border, value=(*fill, 0.0)),
+        masks=sample.masks.place(size=size) if sample.masks is not None else None,
+        label_map=label_map,
+        content_size=sample.content_size or sample.size,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,8 @@ import pytest
 from samples import HEIGHT, WIDTH, make_sample
 
 from paddlex.data.transforms.base import build_batch_transforms
-from paddlex.data.transforms.batch import BatchRandomResize, PadBatch, collate
-from paddlex.data.transforms.geometry import PaddedSample, Resize
-from paddlex.structures.masks import MaskCrops
+from paddlex.data.transforms.batch import BatchRandomResize, PadBatch, collate, with_dense_masks
+from paddlex.data.transforms.geometry import Resize
 from paddlex.utils.errors import ConfigError, ShapeError
 
 FINISH = [{"NormalizeImage": {}}, {"Permute": {}}]
@@ -57,7 +56,9 @@ def test_pad_batch_pads_to_the_largest_and_to_the_stride(stride, size):
     wide = Resize(target_size=(20, 80))(make_sample(), rng())
     padded = PadBatch(stride=stride)([make_sample(), wide], rng())
     assert [sample.size for sample in padded] == [size, size]
-    assert [s.content_size for s in padded if isinstance(s, PaddedSample)] == [(HEIGHT, WIDTH), (20, 80)]
+    # The wide photo sets the width: where nothing was added, nothing is noted.
+    contents = [sample.content_size or sample.size for sample in padded]
+    assert contents == [(HEIGHT, WIDTH), (20, 80)]
 
 
 def test_collate_gives_what_networks_are_promised():
@@ -70,11 +71,21 @@ def test_collate_gives_what_networks_are_promised():
     assert batch["image_id"] == [5, 5]
     assert [boxes.shape for boxes in batch["gt_boxes"]] == [(2, 4), (0, 4)]
     assert [ids.tolist() for ids in batch["gt_class_ids"]] == [[0, 1], []]
-    assert [masks.shape for masks in batch["gt_masks"]] == [(2, 24, 64), (0, 24, 64)]
-    assert {masks.dtype for masks in batch["gt_masks"]} == {np.dtype(np.uint8)}
+    assert [len(masks) for masks in batch["gt_masks"]] == [2, 0]
     assert batch["gt_boxes"][0].tolist() == [[4, 3, 24, 15], [40, 10, 60, 22]]
-    assert batch["gt_masks"][0].sum(axis=(1, 2)).tolist() == [20 * 12, 20 * 12]
+    assert batch["gt_masks"][0].area().tolist() == [20 * 12, 20 * 12]
     assert "label_map" not in batch
+
+
+def test_crops_become_dense_and_shapes_stay():
+    samples = [make_sample(), make_sample(empty=True), make_sample(shapes=True)]
+    batch = collate(build_batch_transforms(FINISH)(samples, rng()))
+    crops, nothing, shapes = with_dense_masks(batch)["gt_masks"]
+    assert (crops.shape, nothing.shape) == ((2, HEIGHT, WIDTH), (0, HEIGHT, WIDTH))
+    assert crops.dtype == nothing.dtype == np.uint8
+    np.testing.assert_array_equal(crops, samples[0].masks.to_dense())
+    assert shapes is samples[2].masks
+    assert with_dense_masks({"image": 1}) == {"image": 1}
 
 
 def test_collate_im_shape_leaves_padding_out():
@@ -87,11 +98,6 @@ def test_collate_im_shape_leaves_padding_out():
 def test_collate_stacks_label_maps():
     finished = build_batch_transforms(FINISH)([make_sample(label_map=True)] * 2, rng())
     assert collate(finished)["label_map"].shape == (2, HEIGHT, WIDTH)
-
-
-def test_collate_can_leave_masks_as_crops():
-    batch = collate(build_batch_transforms(FINISH)([make_sample()], rng()), dense_masks=False)
-    assert isinstance(batch["gt_masks"][0], MaskCrops)
 
 
 def test_collate_of_different_sizes_names_the_remedy():

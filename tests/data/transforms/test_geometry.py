@@ -13,10 +13,10 @@ from samples import BOXES, HEIGHT, WIDTH, make_sample
 from paddlex.data.transforms.crop import RandomCrop
 from paddlex.data.transforms.geometry import (
     Pad,
-    PaddedSample,
     PadStride,
     RandomExpand,
     RandomFlip,
+    RandomShortSideResize,
     Resize,
     pad_bottom_right,
     resize_sample,
@@ -80,6 +80,39 @@ def test_resize_masks_equal_dense_nearest_neighbour():
         np.testing.assert_array_equal(result.masks.dense(index), expected)
 
 
+# Worked out by the rule: s = min(short / min, long / max), sides int(s * side + 0.5).
+SHORT_SIDE_CASES = {
+    "short_side_decides": ((480, 640), (800,), 1333, (800, 1067)),
+    "long_side_decides": ((1080, 1920), (800,), 1333, (750, 1333)),
+    "halves_go_up": ((10, 25), (5,), 100, (5, 13)),
+    "elongated": ((50, 4000), (640,), 1333, (17, 1333)),
+    "a_line_keeps_a_pixel": ((1, 4000), (640,), 1333, (1, 1333)),
+    "a_pixel_is_enlarged": ((1, 1), (640,), 1333, (640, 640)),
+}
+
+
+@pytest.mark.parametrize(
+    ("size", "sides", "longest", "expected"), SHORT_SIDE_CASES.values(), ids=SHORT_SIDE_CASES
+)
+def test_short_side_resize_keeps_the_aspect(size, sides, longest, expected):
+    sample = Sample(image=np.zeros((*size, 3), np.uint8), image_id=0, path=Path("x"), original_size=size)
+    result = RandomShortSideResize(short_sides=sides, max_long_side=longest)(sample, rng())
+    assert result.size == expected
+    assert result.scale_factor == (expected[0] / size[0], expected[1] / size[1])
+
+
+def test_short_side_resize_draws_each_side():
+    step = RandomShortSideResize(short_sides=(24, 48, 96), max_long_side=1000)
+    assert {step(make_sample(), rng(seed)).size for seed in range(30)} == {(24, 32), (48, 64), (96, 128)}
+
+
+@pytest.mark.parametrize("interp", [0, 2])
+def test_short_side_resize_uses_the_interpolation_told(interp):
+    step = RandomShortSideResize(short_sides=(30,), max_long_side=1000, interp=interp)
+    expected = cv2.resize(make_sample().image, (40, 30), interpolation=interp)
+    np.testing.assert_array_equal(step(make_sample(), rng()).image, expected)
+
+
 # ---------------------------------------------------------------- padding
 
 
@@ -90,12 +123,17 @@ def test_pad_fills_below_and_right_only():
     assert result.image[-1, -1].tolist() == [1, 2, 3]
     assert result.label_map[-1, -1] == 255
     assert result.boxes.tolist() == BOXES.tolist()
-    assert isinstance(result, PaddedSample) and result.content_size == (HEIGHT, WIDTH)
+    assert (sample.content_size, result.content_size) == (None, (HEIGHT, WIDTH))
 
 
 def test_pad_twice_remembers_the_first_content():
     result = PadStride(stride=32)(Pad(size=(50, 70))(make_sample(), rng()), rng())
     assert (result.size, result.content_size) == ((64, 96), (HEIGHT, WIDTH))
+
+
+def test_padding_counts_as_content_once_it_was_resized():
+    result = Resize(target_size=(100, 100))(PadStride(stride=32)(make_sample(), rng()), rng())
+    assert result.content_size is None
 
 
 def test_pad_to_a_smaller_size_is_refused():
@@ -251,6 +289,9 @@ def test_crop_drops_an_object_that_leaves_no_pixel():
         (lambda: RandomCrop(scaling=(0.5, 1.5)), "at most 1"),
         (lambda: RandomCrop(aspect_ratio=(1.5, 2.0)), "1 within"),
         (lambda: RandomCrop(attempts=0), "above 0"),
+        (lambda: RandomShortSideResize(short_sides=(), max_long_side=9), "at least one length"),
+        (lambda: RandomShortSideResize(short_sides=(0,), max_long_side=9), "short_sides: found"),
+        (lambda: RandomShortSideResize(short_sides=(5,), max_long_side=0), "max_long_side: found"),
         (lambda: Pad(size=(640,)), r"\[height, width\] in pixels"),
     ],
 )

@@ -24,11 +24,13 @@ CASES = {
     "RandomDistort": {"prob": 1.0, "each_prob": 1.0},
     "RandomExpand": {"prob": 1.0},
     "RandomFlip": {"prob": 1.0},
+    "RandomShortSideResize": {"short_sides": [32, 48, 80], "max_long_side": 100},
     "Resize": {"target_size": [96, 80]},
 }
 SEEDS = range(6)
 
 every_transform = pytest.mark.parametrize("name", CASES)
+both_kinds_of_masks = pytest.mark.parametrize("shapes", [False, True], ids=["crops", "shapes"])
 
 
 def applied(name: str, sample: Sample, *, seed: int) -> Sample:
@@ -40,10 +42,11 @@ def test_cases_cover_the_registry():
     assert CASES.keys() == SAMPLE_TRANSFORMS.keys() | BATCH_TRANSFORMS.keys()
 
 
+@both_kinds_of_masks
 @every_transform
 @pytest.mark.parametrize("seed", SEEDS)
-def test_image_masks_and_label_map_share_one_canvas(name, seed):
-    result = applied(name, make_sample(label_map=True), seed=seed)
+def test_image_masks_and_label_map_share_one_canvas(name, seed, shapes):
+    result = applied(name, make_sample(label_map=True, shapes=shapes), seed=seed)
     size = result.image.shape[1:] if name == "Permute" else result.image.shape[:2]
     assert result.masks.size == size
     assert result.label_map.shape == size
@@ -52,10 +55,11 @@ def test_image_masks_and_label_map_share_one_canvas(name, seed):
     assert (result.boxes >= 0).all() and (result.boxes <= [size[1], size[0], size[1], size[0]]).all()
 
 
+@both_kinds_of_masks
 @every_transform
 @pytest.mark.parametrize("seed", SEEDS)
-def test_boxes_follow_masks_within_a_pixel(name, seed):
-    result = applied(name, make_sample(), seed=seed)
+def test_boxes_follow_masks_within_a_pixel(name, seed, shapes):
+    result = applied(name, make_sample(shapes=shapes), seed=seed)
     assert len(result.boxes)
     np.testing.assert_allclose(result.boxes, result.masks.boxes(), atol=1.0)
 
@@ -73,17 +77,19 @@ def test_label_map_follows_masks(name, seed):
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"NormalizeImage", "Permute", "RandomDistort"}))
-def test_objects_lie_where_the_image_shows_them(name):
-    result = applied(name, make_sample(), seed=1)
-    for index in range(len(result.masks)):
-        inside = result.image[result.masks.dense(index)]
+@both_kinds_of_masks
+def test_objects_lie_where_the_image_shows_them(name, shapes):
+    result = applied(name, make_sample(shapes=shapes), seed=1)
+    for mask in result.masks.to_dense():
+        inside = result.image[mask]
         assert inside.min() >= 100  # objects are 150 to 250, the rest 0 to 99, padding at most 127
 
 
 @every_transform
-def test_photo_without_objects_passes(name):
+@both_kinds_of_masks
+def test_photo_without_objects_passes(name, shapes):
     for seed in SEEDS:
-        result = applied(name, make_sample(empty=True, label_map=True), seed=seed)
+        result = applied(name, make_sample(empty=True, label_map=True, shapes=shapes), seed=seed)
         assert result.boxes.shape == (0, 4) and len(result.masks) == 0
 
 
@@ -97,8 +103,9 @@ def test_photo_without_annotations_passes(name):
 
 
 @every_transform
-def test_input_stays_as_it_was(name):
-    sample = make_sample(label_map=True)
+@both_kinds_of_masks
+def test_input_stays_as_it_was(name, shapes):
+    sample = make_sample(label_map=True, shapes=shapes)
     before = copy.deepcopy(sample)
     applied(name, sample, seed=3)
     for field in ("image", "boxes", "class_ids", "label_map"):
@@ -121,8 +128,9 @@ def test_other_generator_gives_another_sample(name):
 
 
 @every_transform
-def test_smallest_photo_passes(name):
-    sample = make_sample(empty=True)
+@both_kinds_of_masks
+def test_smallest_photo_passes(name, shapes):
+    sample = make_sample(empty=True, shapes=shapes)
     sample.image = sample.image[:1, :1]
     sample.masks = sample.masks.place(size=(1, 1))
     for seed in SEEDS:
