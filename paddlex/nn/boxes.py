@@ -12,6 +12,7 @@ from paddlex.nn.reductions import max_along
 __all__ = [
     "box_area",
     "box_iou",
+    "clip_boxes",
     "cxcywh_to_xyxy",
     "generalized_box_iou",
     "inverse_sigmoid",
@@ -52,6 +53,17 @@ def box_iou(boxes1: Tensor, boxes2: Tensor, *, epsilon: float = 1e-9) -> Tensor:
     """
     intersection, union = _intersection_and_union(boxes1, boxes2)
     return intersection / (union + epsilon)
+
+
+def clip_boxes(boxes: Tensor, sizes: Tensor) -> Tensor:
+    """Return xyxy `boxes` (..., 4) with their corners moved into images of `sizes`.
+
+    Args:
+        boxes: (..., 4) xyxy.
+        sizes: (..., 2) height and width, of a shape that broadcasts with the leading axes of `boxes`.
+    """
+    corner = sizes.flip(-1)
+    return paddle.minimum(boxes.clip(min=0.0), paddle.concat([corner, corner], axis=-1))
 
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor, *, epsilon: float = 1e-10) -> Tensor:
@@ -121,8 +133,10 @@ def _extent(occupied: Tensor, length: int) -> tuple[Tensor, Tensor]:
 
 
 def _intersection_and_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]:
-    top_left = paddle.maximum(boxes1[..., :2], boxes2[..., :2])
-    bottom_right = paddle.minimum(boxes1[..., 2:], boxes2[..., 2:])
-    sides = (bottom_right - top_left).clip(min=0.0)
-    intersection = sides[..., 0] * sides[..., 1]
+    # Column by column: broadcasting (..., 2) slices takes thrice the time.
+    left = paddle.maximum(boxes1[..., 0], boxes2[..., 0])
+    top = paddle.maximum(boxes1[..., 1], boxes2[..., 1])
+    right = paddle.minimum(boxes1[..., 2], boxes2[..., 2])
+    bottom = paddle.minimum(boxes1[..., 3], boxes2[..., 3])
+    intersection = (right - left).clip(min=0.0) * (bottom - top).clip(min=0.0)
     return intersection, box_area(boxes1) + box_area(boxes2) - intersection

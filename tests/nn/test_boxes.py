@@ -49,6 +49,13 @@ def test_pairwise_tables_hold_every_pair() -> None:
     )
 
 
+def test_clipping_moves_corners_into_each_boxes_own_image() -> None:
+    boxes = paddle.to_tensor([[-1.0, 2.0, 9.0, 9.0], [-1.0, 2.0, 9.0, 9.0]])
+    sizes = paddle.to_tensor([[4.0, 6.0], [20.0, 5.0]])
+
+    assert B.clip_boxes(boxes, sizes).tolist() == [[0.0, 2.0, 6.0, 4.0], [0.0, 2.0, 5.0, 9.0]]
+
+
 def test_inverse_sigmoid_is_bounded_at_the_ends() -> None:
     values = B.inverse_sigmoid(paddle.to_tensor([-1.0, 0.0, 0.5, 0.75, 1.0, 2.0])).numpy()
 
