@@ -153,7 +153,8 @@ def _build_all(
             problems.append(f"{place}.{error}")
     if problems:
         raise ConfigError(f"{where}: the list of transforms is faulty", problems)
-    return built
+    # Moving channels commutes with padding, which some lists have after it; our padding wants it last.
+    return sorted(built, key=lambda pair: pair[0] == "Permute")
 
 
 def _build(kind: type[Any], parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 (either kind of transform)

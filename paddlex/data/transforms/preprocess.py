@@ -41,11 +41,9 @@ class Preprocessor:
 
     def __init__(self, operations: Sequence[Mapping[str, Any]], *, where: str = "Preprocess") -> None:
         specs = [_spec(operation, place=f"{where}[{i}]") for i, operation in enumerate(operations)]
-        steps = build_transforms(specs, where=where).steps
-        # Moving channels commutes with padding, which some models list after it; our padding wants it last.
-        self.transforms = Compose(tuple(sorted(steps, key=lambda step: isinstance(step, Permute))))
+        self.transforms: Compose = build_transforms(specs, where=where)
         for kind in (NormalizeImage, Permute):
-            if not any(isinstance(step, kind) for step in steps):
+            if not any(isinstance(step, kind) for step in self.transforms.steps):
                 raise ConfigError(f"{where}: {kind.__name__} is missing; networks take (3, H, W) float32")
 
     @property

@@ -95,6 +95,12 @@ def test_collate_im_shape_leaves_padding_out():
     assert batch["im_shape"].tolist() == [[HEIGHT, WIDTH]]
 
 
+def test_channels_move_last_whatever_the_list_says():
+    listed = [{"NormalizeImage": {}}, {"Permute": {}}, {"PadBatch": {"stride": 32}}]
+    (padded,) = build_batch_transforms(listed)([make_sample()], rng())
+    assert padded.image.shape == (3, 64, 64)
+
+
 def test_collate_stacks_label_maps():
     finished = build_batch_transforms(FINISH)([make_sample(label_map=True)] * 2, rng())
     assert collate(finished)["label_map"].shape == (2, HEIGHT, WIDTH)
