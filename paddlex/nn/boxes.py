@@ -12,6 +12,7 @@ from paddlex.nn.reductions import max_along
 __all__ = [
     "box_area",
     "box_iou",
+    "cells_in_boxes",
     "clip_boxes",
     "cxcywh_to_xyxy",
     "generalized_box_iou",
@@ -103,6 +104,20 @@ def inverse_sigmoid(values: Tensor, *, epsilon: float = 1e-5) -> Tensor:
     """
     values = values.clip(min=0.0, max=1.0)
     return paddle.log(values.clip(min=epsilon) / (1.0 - values).clip(min=epsilon))
+
+
+def cells_in_boxes(boxes: Tensor, *, size: tuple[int, int]) -> Tensor:
+    """Return bool (N, H, W): the cells whose column c and row r have x1 <= c < x2 and y1 <= r < y2.
+
+    Args:
+        boxes: (N, 4) xyxy in cells.
+        size: (H, W) of the grid.
+    """
+    x1, y1, x2, y2 = (boxes[:, i : i + 1] for i in range(4))
+    rows, columns = (paddle.arange(length, dtype=boxes.dtype) for length in size)
+    in_rows = ((rows >= y1) & (rows < y2)).unsqueeze(2)
+    in_columns = ((columns >= x1) & (columns < x2)).unsqueeze(1)
+    return in_rows & in_columns
 
 
 def masks_to_boxes(logits: Tensor, *, threshold: float = 0.0) -> Tensor:

@@ -31,13 +31,22 @@ class UniformDraws:
         """Return a float32 tensor of `shape` with numbers in [0, 1), in C order."""
         if paddle.get_device() != "cpu":
             return paddle.rand(list(shape), dtype="float32")
-        if self._generator is None:
-            self._generator = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
         # DLPack hands the memory over; `to_tensor` would copy tens of megabytes per step.
-        return from_dlpack(self._generator.random(tuple(shape), dtype=np.float32))
+        return from_dlpack(self._cpu_generator().random(tuple(shape), dtype=np.float32))
 
     def integers(self, high: int, count: int) -> Tensor:
         """Return `count` int64 numbers in [0, high)."""
         scaled = paddle.floor(self.uniform([count]) * float(high)).astype("int64")
         # float32 rounding may carry the largest u * high up to `high` itself.
         return scaled.clip(max=high - 1)
+
+    def choose(self, high: int, count: int) -> Tensor:
+        """Return `count` different int64 numbers of [0, high), in random order."""
+        if paddle.get_device() != "cpu":
+            return paddle.randperm(high)[:count]
+        return from_dlpack(self._cpu_generator().choice(high, count, replace=False))
+
+    def _cpu_generator(self) -> np.random.Generator:
+        if self._generator is None:
+            self._generator = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
+        return self._generator
