@@ -77,3 +77,11 @@ def test_an_empty_mask_has_an_empty_box() -> None:
 
 def test_a_full_mask_has_the_whole_image() -> None:
     assert B.masks_to_boxes(paddle.ones([4, 8]), threshold=0.5).tolist() == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_cells_inside_a_box_include_the_near_edge_alone() -> None:
+    # Columns 1, 2 of [0.5, 3): 3 is at the far edge; row 1 of [1, 1.5).
+    inside = B.cells_in_boxes(paddle.to_tensor([[0.5, 1.0, 3.0, 1.5], [0.2, 0.2, 0.8, 0.8]]), size=(3, 5))
+
+    assert inside[0].astype("int64").tolist() == [[0, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]]
+    assert not inside[1].any()

@@ -8,6 +8,7 @@ from paddle import Tensor, nn
 
 from paddlex.nn.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from paddlex.nn.draws import UniformDraws
+from paddlex.nn.input_size import require_multiples
 from paddlex.nn.rep_conv import RepConv
 from paddlex.repo_apis.paddle_detection.backbones.hgnetv2 import HGNetV2
 from paddlex.repo_apis.paddle_detection.heads.denoising import make_denoising_queries
@@ -24,7 +25,6 @@ from paddlex.repo_apis.paddle_detection.losses.detr_criterion import DetrCriteri
 from paddlex.repo_apis.paddle_detection.losses.predictions import QueryPredictions, Targets
 from paddlex.repo_apis.paddle_detection.necks.mask_hybrid_encoder import MaskHybridEncoder
 from paddlex.structures.mask_form import MaskForm
-from paddlex.utils.errors import ShapeError
 
 __all__ = ["MaskRTDETR"]
 
@@ -158,12 +158,7 @@ class MaskRTDETR(nn.Layer):
 
     def _extract(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the fused levels and the prototypes."""
-        height, width = image.shape[2:]
-        if height % _LARGEST_STRIDE or width % _LARGEST_STRIDE:
-            raise ShapeError(
-                f"network input is {height} x {width} pixels, expected multiples of {_LARGEST_STRIDE}; "
-                f"resize to {_nearest_multiple(height)} x {_nearest_multiple(width)}"
-            )
+        require_multiples((image.shape[2], image.shape[3]), stride=_LARGEST_STRIDE)
         return self.neck(self.backbone(image))
 
     def _top_detections(self, image: Tensor) -> tuple[TopPairs, Tensor, Tensor]:
@@ -205,7 +200,3 @@ def _targets(batch: Mapping[str, Any], *, image_size: tuple[int, int]) -> Target
         class_ids=list(batch["gt_class_ids"]),
         masks=list(batch["gt_masks"]),
     )
-
-
-def _nearest_multiple(side: int) -> int:
-    return max(1, round(side / _LARGEST_STRIDE)) * _LARGEST_STRIDE

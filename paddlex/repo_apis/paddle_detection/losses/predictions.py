@@ -7,7 +7,8 @@ import paddle
 from numpy.typing import NDArray
 from paddle import Tensor
 
-from paddlex.utils.errors import DatasetError, ShapeError
+from paddlex.repo_apis.paddle_detection.losses.ground_truth import require_class_ids
+from paddlex.utils.errors import ShapeError
 
 __all__ = ["BatchObjects", "DenoisingMeta", "QueryPredictions", "Targets"]
 
@@ -141,12 +142,7 @@ class BatchObjects:
                     f"{masks.shape}; expected boxes ({count}, 4) and masks ({count}, S, S)"
                 )
         class_ids = paddle.concat([ids.astype("int64") for ids in targets.class_ids]).numpy()
-        wrong = np.unique(class_ids[(class_ids < 0) | (class_ids >= num_classes)])
-        if len(wrong):
-            raise DatasetError(
-                f"class id {wrong[0]} in the ground truth, but the network has {num_classes} classes (0 to "
-                f"{num_classes - 1}); set num_classes to the number of categories of the data set"
-            )
+        require_class_ids(class_ids, num_classes=num_classes)
         filled = [image for image, count in enumerate(counts) if count] or [0]
         return cls(
             counts=counts,
