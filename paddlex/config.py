@@ -116,6 +116,7 @@ class EvaluateSection(_Section):
     log_interval: int = Field(10, ge=1)
     batch_size: int = Field(1, ge=1)
     num_workers: int = Field(4, ge=0)
+    allow_empty: bool = True
 
 
 class ExportSection(_Section):

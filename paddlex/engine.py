@@ -206,6 +206,7 @@ def _evaluate(config: Config, spec: ModelSpec) -> Fields:
         batch_size=section.batch_size,
         num_workers=section.num_workers,
         input_size=config.Train.input_size,
+        allow_empty=section.allow_empty,
     )
 
 

@@ -21,7 +21,8 @@ def preprocess_operations(spec: ModelSpec, *, input_size: tuple[int, int] | None
 
     Args:
         spec: the model.
-        input_size: (height, width) that photos are resized to; None keeps the recipe's.
+        input_size: (height, width) that photos are resized to, or the (short, long) limits they are resized
+            into where they keep their aspect; None keeps the recipe's.
 
     Returns:
         Operations in order, each {"type": name, parameter: value, ...}, keys sorted.
@@ -42,7 +43,7 @@ def inference_config(
     Args:
         spec: the model.
         class_names: names in order of class index.
-        input_size: (height, width) of the network input; None keeps the recipe's.
+        input_size: as `preprocess_operations`.
     """
     deploy = spec.recipe.deploy
     return {

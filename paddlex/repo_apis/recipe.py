@@ -139,6 +139,18 @@ class Recipe:
     keep_ratio: bool = False
     masks: Literal["dense", "shapes"] = "dense"
 
+    def input_size_for(self, side: int | None) -> tuple[int, int]:
+        """The `input_size` that a user's one number stands for.
+
+        Args:
+            side: of the square input or, with `keep_ratio`, the short limit, which the long one follows in
+                proportion; None keeps the recipe's.
+        """
+        if side is None:
+            return self.input_size
+        short, long = self.input_size
+        return (side, round(side * long / short)) if self.keep_ratio else (side, side)
+
 
 @cache
 def read_recipe(path: Path) -> Recipe:

@@ -32,8 +32,9 @@ class TrainOptions:
         device: `cpu`, `gpu:0`, ...; None takes a GPU if there is one.
         seed: of everything random.
         num_workers: processes that prepare photos; 0 prepares them in this one.
-        input_size: side of the square network input, a multiple of 32; None as the recipe says.
-        multi_scale: draw the size of each batch around `input_size`.
+        input_size: side of the square network input, or the short side where photos keep their aspect; a
+            multiple of 32; None as the recipe says.
+        multi_scale: draw the sizes that the recipe draws, scaled with `input_size`; else always that size.
         augment: colour, expand, crop, flip.
         amp: mixed precision.
         accumulate_steps: batches per optimiser step.

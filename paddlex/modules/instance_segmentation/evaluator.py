@@ -47,6 +47,7 @@ def evaluate(
     batch_size: int = 1,
     num_workers: int = 4,
     input_size: int | None = None,
+    allow_empty: bool = True,
 ) -> dict[str, Any]:
     """Score weights on the validation photos of a data set.
 
@@ -58,7 +59,10 @@ def evaluate(
         device: `cpu`, `gpu`, `gpu:0`, ...; None takes a GPU if there is one.
         batch_size: photos run at once.
         num_workers: threads that read photos.
-        input_size: side of the square input; None takes the one trained for.
+        input_size: side of the square input, or the short side where photos keep their aspect; None takes
+            the one trained for.
+        allow_empty: photos without objects take part: whatever is found on them is wrong. The original
+            toolkit leaves them out, which flatters.
 
     Returns:
         Fields of evaluate_result.json: `metrics` with `AP` = mask AP in [0, 1] and the rest, `per_class`,
@@ -70,7 +74,11 @@ def evaluate(
         DeviceError: if the device is not there.
     """
     use_device(device)
-    dataset = InstanceDataset(dataset_dir / "images", dataset_dir / "annotations" / "instance_val.json")
+    dataset = InstanceDataset(
+        dataset_dir / "images",
+        dataset_dir / "annotations" / "instance_val.json",
+        allow_empty=allow_empty,
+    )
     trained = load_trained_network(
         spec, weight_path=weight_path, input_size=input_size, dataset_dir=dataset_dir
     )
@@ -96,13 +104,14 @@ def evaluate_network(
     num_workers: int = 4,
     output_dir: Path | None = None,
 ) -> dict[str, Any]:
-    """Score a network on all photos of a data set, those without objects included.
+    """Score a network on all photos of a data set.
 
     Args:
-        network: with a `detect` method; comes back in the mode it was in.
+        network: with `detect` and `mask_form`; comes back in the mode it was in.
         spec: says how photos are prepared.
         dataset: annotated photos, classes in the order of the network's.
-        input_size: (height, width) of the network input; None keeps the recipe's.
+        input_size: (height, width) that photos are resized to, or the limits they are resized into; None
+            keeps the recipe's.
         batch_size: photos run at once.
         num_workers: threads that read photos; 0 reads them in between.
         output_dir: gets predictions and charts; None writes nothing.

@@ -26,7 +26,8 @@ class ModelInfo:
         model_name: public name of the model.
         class_names: names in order of class index.
         category_ids: category id of each class in the annotation files.
-        input_size: (height, width) of the network input at evaluation, pixels; None when the size is free.
+        input_size: (height, width) of the network input at evaluation, or the (short, long) limits that
+            photos are resized into where they keep their aspect, pixels; None: as the recipe says.
     """
 
     model_name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from paddlex.data.instance_dataset import InstanceDataset
 from paddlex.data.loader import BatchLoader
@@ -15,16 +15,22 @@ from paddlex.training.options import TrainOptions
 from paddlex.utils.errors import DatasetError, DatasetFileNotFoundError
 from paddlex.utils.logging import logger
 
-__all__ = ["fit_batch_transforms", "read_datasets", "train_loader"]
+__all__ = ["fit_transforms", "read_datasets", "train_loader"]
 
-_STRIDE = 32
+_STRIDE, _PIXELS = 32, 8
 _BICUBIC = 2
+# Left out without augmentation; what brings photos to the network's size and values is not.
+_AUGMENTATIONS = ("RandomCrop", "RandomDistort", "RandomExpand", "RandomFlip")
 
-TransformSpec = Mapping[str, Mapping[str, Any]]
+TransformSpec = Mapping[str, Mapping[str, Any] | None]
 
 
 def read_datasets(
-    dataset_dir: Path, *, num_classes: int | None, allow_empty: bool
+    dataset_dir: Path,
+    *,
+    num_classes: int | None,
+    allow_empty: bool,
+    masks: Literal["dense", "shapes"] = "dense",
 ) -> tuple[InstanceDataset, InstanceDataset]:
     """Read the training and the validation photos of `dataset_dir`.
 
@@ -32,6 +38,7 @@ def read_datasets(
         dataset_dir: holds images/, annotations/instance_train.json and annotations/instance_val.json.
         num_classes: classes the user expects, or None.
         allow_empty: keep training photos without objects.
+        masks: the form of the samples' masks, as the recipe wants them.
 
     Raises:
         DatasetError: if something is missing, or the class lists disagree.
@@ -46,6 +53,7 @@ def read_datasets(
             dataset_dir / "images",
             _annotation_file(dataset_dir, part),
             allow_empty=allow_empty or part == "val",
+            masks=masks,
         )
         for part in ("train", "val")
     )
@@ -72,26 +80,36 @@ def _annotation_file(dataset_dir: Path, part: str) -> Path:
 
 
 def train_loader(
-    dataset: InstanceDataset, recipe: Recipe, options: TrainOptions, *, input_size: int
+    dataset: InstanceDataset, recipe: Recipe, options: TrainOptions, *, input_size: tuple[int, int]
 ) -> BatchLoader:
-    """Shuffled, augmented batches of this card."""
+    """Shuffled, augmented batches of this card.
+
+    Args:
+        dataset: training photos, with masks of the form that the recipe wants.
+        recipe: lists the transforms.
+        options: the user's choices.
+        input_size: (height, width) of the network input, or (short, long) limits, as `Recipe.input_size`.
+    """
     if len(dataset) < options.batch_size:
         logger.warning(
             "%d training photos are fewer than the batch size %d: photos are repeated to fill the batch",
             len(dataset),
             options.batch_size,
         )
-    batch_transforms = fit_batch_transforms(
-        recipe.batch_transforms,
-        recipe_size=(recipe.input_size or (input_size, input_size))[0],
-        input_size=input_size,
-        multi_scale=options.multi_scale,
-        augment=options.augment,
+    sample_transforms, batch_transforms = (
+        fit_transforms(
+            specs,
+            recipe_size=recipe.input_size,
+            input_size=input_size,
+            multi_scale=options.multi_scale,
+            augment=options.augment,
+        )
+        for specs in (recipe.sample_transforms, recipe.batch_transforms)
     )
     return BatchLoader(
         dataset,
         batch_size=options.batch_size,
-        sample_transforms=build_transforms(recipe.sample_transforms if options.augment else ()),
+        sample_transforms=build_transforms(sample_transforms),
         batch_transforms=build_batch_transforms(batch_transforms),
         shuffle=True,
         drop_last=True,
@@ -102,30 +120,48 @@ def train_loader(
     )
 
 
-def fit_batch_transforms(
-    specs: Sequence[TransformSpec], *, recipe_size: int, input_size: int, multi_scale: bool, augment: bool
+def fit_transforms(
+    specs: Sequence[TransformSpec],
+    *,
+    recipe_size: tuple[int, int],
+    input_size: tuple[int, int],
+    multi_scale: bool,
+    augment: bool,
 ) -> list[dict[str, dict[str, Any]]]:
-    """Scale the sizes of multi-scale training with the input size, to multiples of 32.
+    """Fit a recipe's transforms to the input size and to what the user wants of them.
+
+    The sizes of multi-scale training are scaled with the input size: those of a whole batch to multiples of
+    the network's stride, short sides, which padding follows, to multiples of 8 pixels.
 
     Args:
-        specs: the recipe's list.
-        recipe_size: input size the recipe was made for.
+        specs: the recipe's list, of photos or of batches.
+        recipe_size: `input_size` of the recipe.
         input_size: the wished one.
-        multi_scale: draw sizes; else every batch has `input_size`.
-        augment: also draw the interpolation.
+        multi_scale: draw sizes; else every photo is resized as in evaluation.
+        augment: else colours, places and interpolation are left as in evaluation.
     """
     fitted = []
     for spec in specs:
         ((name, parameters),) = spec.items()
-        changed = dict(parameters)
-        if name == "BatchRandomResize":
-            sizes = [_scaled(size, input_size / recipe_size) for size in parameters["target_sizes"]]
-            changed["target_sizes"] = sizes if multi_scale else [input_size]
+        if name in _AUGMENTATIONS and not augment:
+            continue
+        changed = dict(parameters or {})
+        if name == "Resize":
+            changed["target_size"] = list(input_size)
+        elif name == "BatchRandomResize":
+            scale = input_size[0] / recipe_size[0]
+            sizes = [_scaled(size, scale, multiple=_STRIDE) for size in changed["target_sizes"]]
+            changed["target_sizes"] = sizes if multi_scale else [list(input_size)]
             if not augment:
                 changed |= {"random_interp": False, "interp": _BICUBIC}
+        elif name == "RandomShortSideResize":
+            scale = input_size[0] / recipe_size[0]
+            sides = [_scaled(side, scale, multiple=_PIXELS) for side in changed["short_sides"]]
+            changed["short_sides"] = sides if multi_scale else [input_size[0]]
+            changed["max_long_side"] = round(changed["max_long_side"] * input_size[1] / recipe_size[1])
         fitted.append({name: changed})
     return fitted
 
 
-def _scaled(size: int, factor: float) -> int:
-    return max(_STRIDE, round(size * factor / _STRIDE) * _STRIDE)
+def _scaled(size: int, scale: float, *, multiple: int) -> int:
+    return max(multiple, round(size * scale / multiple) * multiple)

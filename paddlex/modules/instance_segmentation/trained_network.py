@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["TrainedNetwork", "load_trained_network"]
 
 # The parameter with one entry per class, by family.
-_PER_CLASS = {"Mask-RT-DETR": "score_head.bias"}
+_PER_CLASS = {
+    "Mask-RT-DETR": "score_head.bias",
+    "Mask R-CNN": "mask_fcn_logits.bias",
+    "Cascade Mask R-CNN": "mask_fcn_logits.bias",
+    "PP-YOLOE_seg": "pred_cls.0.bias",
+    "SOLOv2": "solo_cate.bias",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +41,14 @@ class TrainedNetwork:
         network: in evaluation mode.
         class_names: names in order of class index.
         names_known: whether the names came with the weights, or were taken from elsewhere by their count.
-        input_size: (height, width) of its input, pixels; None when the size is free.
+        input_size: (height, width) of its input, or the (short, long) limits that photos are resized into
+            where they keep their aspect, pixels.
     """
 
     network: nn.Layer
     class_names: tuple[str, ...]
     names_known: bool
-    input_size: tuple[int, int] | None
+    input_size: tuple[int, int]
 
 
 def load_trained_network(
@@ -56,7 +63,8 @@ def load_trained_network(
     Args:
         spec: the model.
         weight_path: `.pdparams` file, or a URL of one.
-        input_size: side of the square input; None takes the one trained for, else the recipe's.
+        input_size: side of the square input, or the short side where photos keep their aspect; None takes
+            the one trained for, else the recipe's.
         dataset_dir: names the classes of weights that come without `model_info.json`.
 
     Raises:
@@ -83,16 +91,16 @@ def load_trained_network(
         )
     names = info.class_names if info is not None else _find_class_names(count, dataset_dir, source=source)
     size = _input_size(spec, info=info, chosen=input_size)
-    network = spec.build(num_classes=count, **({"eval_size": size} if size else {}))
+    network = spec.build(num_classes=count, eval_size=size)
     load_weights(network, arrays, source=source, allow_partial=False, num_classes=count).log(source)
     network.eval()
     return TrainedNetwork(network=network, class_names=names, names_known=info is not None, input_size=size)
 
 
-def _input_size(spec: ModelSpec, *, info: ModelInfo | None, chosen: int | None) -> tuple[int, int] | None:
-    if chosen is not None:
-        return chosen, chosen
-    return (info.input_size if info is not None else None) or spec.recipe.input_size
+def _input_size(spec: ModelSpec, *, info: ModelInfo | None, chosen: int | None) -> tuple[int, int]:
+    if chosen is None and info is not None and info.input_size is not None:
+        return info.input_size
+    return spec.recipe.input_size_for(chosen)
 
 
 def _count_classes(spec: ModelSpec, arrays: dict[str, np.ndarray], *, source: str) -> int:

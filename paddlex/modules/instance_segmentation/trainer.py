@@ -46,7 +46,6 @@ from paddlex.utils.logging import logger
 
 __all__ = ["train"]
 
-_DEFAULT_SIZE = 640
 _LOG_FILE, _CONFIG_FILE, _CURVE_FILE = "train.log", "config.yaml", "training_curve.png"
 _INFERENCE = "inference"
 _CURVES = ("AP", "AP50", "bbox_AP")
@@ -79,7 +78,10 @@ def train(
     with RunLog() as log, _plain_memory_errors():
         resumed_from = _checkpoint_to_resume(options.resume_path, output_dir)
         datasets = read_datasets(
-            dataset_dir, num_classes=options.num_classes, allow_empty=options.allow_empty
+            dataset_dir,
+            num_classes=options.num_classes,
+            allow_empty=options.allow_empty,
+            masks=spec.recipe.masks,
         )
         # Before an earlier run is moved: the start weights may be that run's.
         start = _start_weights(options, spec, resumed_from=resumed_from)
@@ -188,7 +190,7 @@ class _Run:
     ) -> None:
         self.spec, self.options, self.output_dir = spec, options, output_dir
         self.datasets = datasets
-        self.input_size = options.input_size or (spec.recipe.input_size or (_DEFAULT_SIZE,))[0]
+        self.input_size = spec.recipe.input_size_for(options.input_size)
         seed_everything(options.seed)
         self.network = self._build_network(start)
         self.loader = train_loader(datasets[0], spec.recipe, options, input_size=self.input_size)
@@ -228,8 +230,7 @@ class _Run:
             self.loader.close()
 
     def _build_network(self, start: StartWeights) -> nn.Layer:
-        size = (self.input_size, self.input_size)
-        network = self.spec.build(num_classes=self.datasets[0].num_classes, eval_size=size)
+        network = self.spec.build(num_classes=self.datasets[0].num_classes, eval_size=self.input_size)
         start.apply(network)
         frozen = freeze_parameters(network, self.options.freeze)
         if frozen:
@@ -242,7 +243,7 @@ class _Run:
             model_name=self.spec.name,
             class_names=train.class_names,
             category_ids=train.category_ids,
-            input_size=(self.input_size, self.input_size),
+            input_size=self.input_size,
         )
         return Checkpoints(
             CheckpointStore(self.output_dir),
@@ -261,7 +262,7 @@ class _Run:
             self.network,
             spec=self.spec,
             dataset=self.datasets[1],
-            input_size=(self.input_size, self.input_size),
+            input_size=self.input_size,
             batch_size=self.options.batch_size,
             num_workers=self.options.num_workers,
         )
