@@ -1,4 +1,4 @@
-"""Box regression targets of the R-CNN family: a box told relative to another (arXiv:1311.2524, appendix C)."""
+"""Box regression of the R-CNN family: a box told relative to another (arXiv:1311.2524, appendix C)."""
 
 import math
 from typing import TypeAlias
@@ -6,7 +6,7 @@ from typing import TypeAlias
 import paddle
 from paddle import Tensor
 
-__all__ = ["UNIT_WEIGHTS", "CodingWeights", "clip_boxes", "decode_boxes", "encode_boxes"]
+__all__ = ["UNIT_WEIGHTS", "CodingWeights", "decode_boxes", "encode_boxes"]
 
 CodingWeights: TypeAlias = tuple[float, float, float, float]
 
@@ -48,17 +48,6 @@ def decode_boxes(deltas: Tensor, boxes: Tensor, *, weights: CodingWeights = UNIT
     moved = deltas[..., :2] * size + centre
     half_size = deltas[..., 2:].clip(max=_MAX_LOG_SCALE).exp() * size * 0.5
     return paddle.concat([moved - half_size, moved + half_size], axis=-1)
-
-
-def clip_boxes(boxes: Tensor, size: Tensor) -> Tensor:
-    """Move what lies outside a photo onto its border.
-
-    Args:
-        boxes: (..., 4) xyxy in pixels.
-        size: (2,) height and width of the photo.
-    """
-    limits = size.flip(0).tile([2]).astype(boxes.dtype)
-    return paddle.minimum(boxes.clip(min=0.0), limits)
 
 
 def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -47,7 +47,7 @@ class AnchorGrid:
         self.num_anchors = len(self.cell_anchors[0])
 
     def grid(self, level: int, height: int | Tensor, width: int | Tensor) -> Tensor:
-        """Return the (height * width * A, 4) anchors of a feature map: row by row, cell by cell, not clipped."""
+        """Return the (height * width * A, 4) anchors of a feature map: rows, cells, anchors; not clipped."""
         stride = self.strides[level]
         xs = (paddle.arange(width, dtype="float32") * stride).reshape([1, -1, 1, 1])
         ys = (paddle.arange(height, dtype="float32") * stride).reshape([-1, 1, 1, 1])

@@ -55,22 +55,21 @@ def make_proposals(
     Returns:
         Per photo (n, 4) xyxy in pixels of the network input. In tracing B has to be known, H and W not.
     """
-    grids = []
-    for level, score in enumerate(scores):
-        height, width = score.shape[2:]
-        grids.append(anchors.grid(level, height, width).reshape([height, width, anchors.num_anchors, 4]))
-    variances = [paddle.ones_like(grid) for grid in grids]
+    grids = [
+        anchors.grid(level, *score.shape[2:]).reshape([*score.shape[2:], anchors.num_anchors, 4])
+        for level, score in enumerate(scores)
+    ]
     proposals = []
     # Photo by photo: the operator does the same inside, and photos cannot influence one another.
     for i in range(scores[0].shape[0]):
         boxes, logits = [], []
-        for score, delta, grid, variance in zip(scores, deltas, grids, variances, strict=True):
+        for level, grid in enumerate(grids):
             level_boxes, level_logits, _ = generate_proposals(
-                score[i : i + 1].detach(),
-                delta[i : i + 1].detach(),
+                scores[level][i : i + 1].detach(),
+                deltas[level][i : i + 1].detach(),
                 im_shape[i : i + 1],
                 grid,
-                variance,
+                paddle.ones_like(grid),
                 pre_nms_top_n=limits.pre_nms,
                 post_nms_top_n=limits.pre_nms if limits.collect_top_k else limits.post_nms,
                 nms_thresh=limits.nms_iou,

@@ -1,7 +1,6 @@
 """Box regression losses on matched pairs: L1 and generalised IoU (DETR, arXiv:2005.12872), smooth L1."""
 
 import paddle
-
 from paddle import Tensor
 
 from paddlex.nn.boxes import cxcywh_to_xyxy, generalized_box_iou

@@ -88,7 +88,6 @@ class RPNCriterion:
             "rpn_reg": paddle.add_n(reg_terms) * (self.reg_weight / normalizer),
         }
 
-    @paddle.no_grad()
     def sample(self, anchors: Tensor, gt_boxes: Tensor, *, draws: UniformDraws) -> AnchorSample:
         """Choose the anchors (N, 4) of one photo with objects `gt_boxes` (n, 4) to learn from."""
         matches = match_boxes(anchors, gt_boxes, min_best_iou=self.min_pos_iou)

@@ -10,8 +10,8 @@ from paddlex.nn.reductions import max_along
 
 __all__ = ["BoxMatches", "match_boxes"]
 
-# Pairs whose overlap is in memory at once: a megabyte per temporary, against a gigabyte for the 268 000 anchors
-# of a large photo with a thousand objects.
+# Pairs whose overlap is in memory at once: a megabyte per temporary, where the 268 000 anchors of a large photo
+# and a thousand objects would take a gigabyte.
 _MAX_PAIRS = 2**18
 
 
@@ -30,7 +30,6 @@ class BoxMatches:
     is_best: Tensor
 
 
-@paddle.no_grad()
 def match_boxes(
     boxes: Tensor, gt_boxes: Tensor, *, min_best_iou: float = 0.0, max_pairs: int = _MAX_PAIRS
 ) -> BoxMatches:
@@ -43,6 +42,7 @@ def match_boxes(
         max_pairs: bound on the IoUs in memory at once, never less than one object's; the matches do not
             depend on it.
     """
+    boxes, gt_boxes = boxes.detach(), gt_boxes.detach()
     num_boxes = boxes.shape[0]
     gt_indices = paddle.zeros([num_boxes], dtype="int64")
     # Below every IoU, so that the first object wins where none overlaps.

@@ -6,7 +6,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from paddlex.nn.initializers import xavier_uniform
-from paddlex.nn.resize import resize_nearest
+from paddlex.nn.resize import double_nearest
 
 __all__ = ["FPN"]
 
@@ -49,14 +49,15 @@ class FPN(nn.Layer):
         self.strides = [*strides, 2 * strides[-1]]
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Fuse `features`, (B, C_i, H_i, W_i) fine to coarse.
+        """Fuse `features`, (B, C_i, H_i, W_i) fine to coarse, each twice as high and wide as the next.
 
         Returns:
             As many levels (B, width, H_i, W_i), and every second pixel of the last.
         """
         layers = self._sub_layers
-        sums = [layers[name](feature) for name, feature in zip(self._laterals, features, strict=True)]
+        # By index: tracing does not understand a strict `zip`.
+        sums = [layers[name](features[i]) for i, name in enumerate(self._laterals)]
         for i in range(len(sums) - 1, 0, -1):
-            sums[i - 1] = sums[i - 1] + resize_nearest(sums[i], sums[i - 1].shape[2:])
-        levels = [layers[name](x) for name, x in zip(self._outputs, sums, strict=True)]
+            sums[i - 1] = sums[i - 1] + double_nearest(sums[i])
+        levels = [layers[name](sums[i]) for i, name in enumerate(self._outputs)]
         return [*levels, F.max_pool2d(levels[-1], kernel_size=1, stride=2)]
