@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+from paddlex.structures.shapes import InstanceShapes
 from paddlex.utils.errors import TrainingDivergedError
 from paddlex.utils.files import atomic_path
 
@@ -61,8 +63,13 @@ def _stop(what: str, *, batches: Sequence[Mapping[str, Any]], step: int, folder:
 def _flat(batch: Mapping[str, Any]) -> dict[str, np.ndarray]:
     arrays = {}
     for name, value in batch.items():
-        if isinstance(value, list) and any(isinstance(item, np.ndarray) for item in value):
-            arrays.update({f"{name}/{i}": np.asarray(item) for i, item in enumerate(value)})
+        if isinstance(value, list) and any(isinstance(item, (np.ndarray, InstanceShapes)) for item in value):
+            arrays.update({f"{name}/{i}": _as_array(item) for i, item in enumerate(value)})
         else:
             arrays[name] = np.asarray(value)
     return arrays
+
+
+def _as_array(value: Any) -> np.ndarray:  # noqa: ANN401 (what a batch may hold)
+    """Shapes as the text of their COCO run lengths: a file of arrays alone is safe to open."""
+    return np.asarray(json.dumps(value.to_rles()) if isinstance(value, InstanceShapes) else value)

@@ -19,6 +19,11 @@ __all__ = ["METRICS_FILE", "MetricsLog", "read_curves"]
 
 METRICS_FILE = "metrics.jsonl"
 
+# What a step's line holds besides its losses, whose names are the network's own.
+_BESIDE_LOSSES = frozenset(
+    {"step", "epoch", "learning_rate", "gradient_norm", "images_per_second", "data_seconds", "memory_mb"}
+)
+
 Points = list[tuple[float, float]]
 
 
@@ -118,8 +123,7 @@ def read_curves(folder: Path) -> tuple[dict[str, Points], dict[str, Points]]:
         numbers = content.get("evaluation", content)
         target = scores if "evaluation" in content else losses
         for name, value in numbers.items():
-            is_loss = target is scores or name.startswith("loss")
-            if is_loss and isinstance(value, (int, float)):
+            if name not in _BESIDE_LOSSES and isinstance(value, (int, float)):
                 target[name].append((content["step"], value))
     return dict(losses), dict(scores)
 

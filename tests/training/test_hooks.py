@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from toy import toy_checkpoints, toy_loop
 
-from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal, _headline
+from paddlex.structures.shapes import InstanceShapes
+from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal, _headline, describe_batch
 from paddlex.training.loop import Loop, StepReport
 from paddlex.training.metrics_log import MetricsLog, read_curves
 from paddlex.training.run_log import RunLog
@@ -41,6 +43,8 @@ def test_a_line_of_many_terms_leaves_the_auxiliary_ones_to_the_metrics_log() -> 
     assert _headline(few) == few
     many = [f"loss_{term}{kind}" for term in ("a", "b", "c") for kind in ("", "_aux", "_dn", "_aux_dn")]
     assert _headline([*many, "loss"]) == ["loss_a", "loss_b", "loss_c", "loss"]
+    stages = [f"rcnn_{term}_stage{i}" for i in range(3) for term in ("cls", "reg")]
+    assert _headline(["rpn_cls", "rpn_reg", *stages, "mask", "loss"])[2:-2] == stages
 
 
 def test_metrics_log_has_a_line_for_each_step_and_evaluation(tmp_path: Path) -> None:
@@ -52,6 +56,35 @@ def test_metrics_log_has_a_line_for_each_step_and_evaluation(tmp_path: Path) -> 
     losses, scores = read_curves(tmp_path)
     assert set(losses) == {"loss", "loss_first", "loss_second"} and len(losses["loss"]) == 10
     assert scores == {"AP": [(4, 0.25), (9, 0.5)]}
+
+
+def test_every_loss_has_a_curve_whatever_its_name(tmp_path: Path) -> None:
+    report = StepReport(
+        step=0,
+        epoch=0,
+        losses={"rpn_cls": 0.5, "mask": 0.25, "loss": 0.75},
+        learning_rate=0.1,
+        gradient_norm=2.0,
+        images=2,
+        data_seconds=0.1,
+        seconds=0.5,
+    )
+    log = MetricsLog(tmp_path)
+    loop = toy_loop(tmp_path, epochs=1)
+    log.before_training(loop)
+    log.after_step(loop, report)
+    log.close()
+    assert read_curves(tmp_path)[0] == {"rpn_cls": [(0, 0.5)], "mask": [(0, 0.25)], "loss": [(0, 0.75)]}
+
+
+def test_shapes_are_described_in_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    shapes = InstanceShapes.from_polygons([[[0, 0, 4, 0, 4, 4]]], size=(6, 8))
+    with caplog.at_level(logging.INFO, "paddlex"):
+        describe_batch({"gt_masks": [shapes, shapes[:0]]})
+    assert caplog.messages == [
+        "first batch: gt_masks: [1 polygon and 0 bitmap instances on 6 x 8 pixels; "
+        "0 polygon and 0 bitmap instances on 6 x 8 pixels]"
+    ]
 
 
 def test_metrics_log_drops_steps_that_are_taken_again_and_a_torn_line(tmp_path: Path) -> None:

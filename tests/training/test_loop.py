@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from pycocotools import mask as coco_mask
 from toy import ToyLoader, toy_loop
 
+from paddlex.structures.shapes import InstanceShapes
 from paddlex.training.hooks import Hook
 from paddlex.training.loop import Loop, StepReport
 from paddlex.training.optim import build_optimizer
@@ -107,6 +110,27 @@ def test_a_loss_that_is_not_finite_stops_with_term_step_photos_and_batch(tmp_pat
         assert np.isnan(saved["0/target"][0, 0]) and saved["0/image"].shape == (2, 3, 8, 8)
     for value in loop.network.state_dict().values():
         assert np.isfinite(value.numpy()).all(), "the network is that of the last good step"
+
+
+class Drawn(ToyLoader):
+    """As Faulty, with masks as they were drawn."""
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[dict[str, Any]]:
+        shapes = InstanceShapes.from_polygons([[[0, 0, 4, 0, 4, 4, 0, 4]]], size=(8, 8))
+        for batch in super().epoch(epoch, start=start):
+            batch["target"][0, 0] = np.nan
+            yield {**batch, "gt_masks": [shapes, shapes[:0]]}
+
+
+def test_a_saved_batch_holds_shapes_as_run_lengths(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError):
+        toy_loop(tmp_path, loader=Drawn()).run()
+    with np.load(tmp_path / "nonfinite_batch_step_0.npz") as saved:
+        (rle,) = json.loads(str(saved["0/gt_masks/0"]))
+        assert json.loads(str(saved["0/gt_masks/1"])) == []
+    expected = np.zeros((8, 8), np.uint8)
+    expected[:4, :4] = 1
+    np.testing.assert_array_equal(coco_mask.decode(rle), expected)
 
 
 class InfiniteSlope(nn.Layer):

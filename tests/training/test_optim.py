@@ -59,6 +59,36 @@ def test_momentum_adds_decay_to_the_gradient() -> None:
     np.testing.assert_allclose(net[2].weight.numpy(), weight, rtol=1e-6)
 
 
+def test_momentum_follows_a_parameters_own_factor_and_decay() -> None:
+    """w -= rate * factor * (g + decay w), with the parameter's own decay where it has one."""
+    net = nn.Sequential(
+        nn.Linear(1, 1, weight_attr=paddle.ParamAttr(learning_rate=0.15)),
+        nn.Linear(1, 1, weight_attr=paddle.ParamAttr(regularizer=paddle.regularizer.L2Decay(0.0))),
+    )
+    for value in net.parameters():
+        value.set_value(paddle.ones(value.shape))
+    optimizer = build_optimizer(net.parameters(), algorithm="momentum", weight_decay=0.5)
+    give_gradients(net, 2.0)
+    optimizer.set_lr(0.1)
+    optimizer.step()
+    values = {name: value.item() for name, value in net.named_parameters()}
+    assert values["0.weight"] == pytest.approx(1 - 0.1 * 0.15 * (2.0 + 0.5))
+    assert values["0.bias"] == pytest.approx(1 - 0.1 * (2.0 + 0.5)), "biases decay too"
+    assert values["1.weight"] == pytest.approx(1 - 0.1 * 2.0)
+
+
+def test_decay_is_added_to_the_clipped_gradient() -> None:
+    """A gradient of norm 2 clipped to 0.5, then decay 1: w -= 0.1 (0.5 + 1)."""
+    net = nn.Linear(1, 1, bias_attr=False)
+    net.weight.set_value(paddle.ones([1, 1]))
+    optimizer = build_optimizer(net.parameters(), algorithm="momentum", weight_decay=1.0)
+    give_gradients(net, 2.0)
+    clip_gradients(net.parameters(), max_norm=0.5)
+    optimizer.set_lr(0.1)
+    optimizer.step()
+    assert net.weight.item() == pytest.approx(1 - 0.1 * 1.5)
+
+
 def test_clip_gradients_scales_the_global_norm() -> None:
     net = network()
     count = sum(int(value.size) for value in trainable_parameters(net).values())
