@@ -10,8 +10,8 @@ from paddlex.nn.reductions import max_along
 
 __all__ = ["BoxMatches", "match_boxes"]
 
-# Pairs whose overlap is in memory at once: a megabyte per temporary, where the 268 000 anchors of a large photo
-# and a thousand objects would take a gigabyte.
+# Pairs whose overlap is in memory at once: a megabyte per temporary, where the 268 000 anchors of a large
+# photo and a thousand objects would take a gigabyte.
 _MAX_PAIRS = 2**18
 
 
