@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tiny_coco import write_tiny_coco
 from tiny_model import tiny_options
 
 from paddlex.modules.instance_segmentation.train_data import fit_transforms, read_datasets, train_loader
 from paddlex.repo_apis.paddle_detection.suite import MODELS
+from paddlex.structures.masks import MaskCrops
 from paddlex.structures.shapes import InstanceShapes
 
 RECIPE = MODELS["Mask-RT-DETR-S"].recipe
@@ -119,3 +123,62 @@ def test_batches_of_photos_that_keep_their_aspect(tmp_path: Path, augment: bool)
         left = {tuple(boxes[0].tolist()) for boxes in batch["gt_boxes"]}
         as_annotated, mirrored = (8, 20, 48, 60), (80, 20, 120, 60)
         assert left <= ({as_annotated, mirrored} if augment else {as_annotated})
+
+
+def test_awkward_photos_pass_together(tmp_path: Path) -> None:
+    """Elongated, of a few pixels, without objects, with an object mostly outside, with run lengths."""
+    photos = [(50, 4000), (4000, 50), (3, 2), (48, 64), (48, 64), (30, 40)]
+    boxes = [[10, 5, 3000, 40], [5, 10, 40, 3000], [0, 0, 2, 3], None, [-500, -500, 510, 520], [5, 5, 20, 9]]
+    write_awkward(tmp_path, photos=photos, boxes=boxes)
+    train, _ = read_datasets(tmp_path, num_classes=1, allow_empty=True, masks="shapes")
+    options = tiny_options(batch_size=6, multi_scale=False)
+    with train_loader(train, KEPT, options, input_size=(96, 160)) as loader:
+        (batch,) = loader.epoch(0)
+    content = dict(zip(batch["image_id"], batch["im_shape"].astype(int).tolist(), strict=True))
+    # The long side reaches 160 before the short one reaches 96, but where the photo is nearly square.
+    assert content == {0: [2, 160], 1: [160, 2], 2: [144, 96], 3: [96, 128], 4: [96, 128], 5: [96, 128]}
+    assert batch["image"].shape == (6, 3, 160, 160) and np.isfinite(batch["image"]).all()
+    for image_id, boxes_found, masks in zip(
+        batch["image_id"], batch["gt_boxes"], batch["gt_masks"], strict=True
+    ):
+        assert len(boxes_found) == len(masks) == (0 if image_id == 3 else 1)
+        assert (boxes_found[:, 2:] > boxes_found[:, :2]).all()
+        assert (boxes_found[:, [3, 2]] <= content[image_id]).all() and (boxes_found >= 0).all()
+        targets = masks.roi_targets(np.zeros(len(masks), int), boxes_found, resolution=28)
+        assert targets.mean(axis=(1, 2)).min(initial=1.0) > 0.9
+
+
+def write_awkward(folder: Path, *, photos: list[tuple[int, int]], boxes: list[list[int] | None]) -> None:
+    """A data set of one class; the last photo's object is given as run lengths."""
+    (folder / "images").mkdir()
+    (folder / "annotations").mkdir()
+    annotations = []
+    for number, ((height, width), box) in enumerate(zip(photos, boxes, strict=True)):
+        Image.new("RGB", (width, height), (90, 120, 30)).save(folder / "images" / f"{number}.png")
+        if box is None:
+            continue
+        x1, y1, x2, y2 = box
+        outline = [[x1, y1, x2, y1, x2, y2, x1, y2]]
+        last = number == len(photos) - 1
+        annotations.append(
+            {
+                "id": number + 1,
+                "image_id": number,
+                "category_id": 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "segmentation": (
+                    MaskCrops.from_polygons([outline], size=(height, width)).to_rles()[0] if last else outline
+                ),
+            }
+        )
+    content = {
+        "images": [
+            {"id": number, "file_name": f"{number}.png", "height": height, "width": width}
+            for number, (height, width) in enumerate(photos)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "thing"}],
+    }
+    for part in ("train", "val"):
+        path = folder / "annotations" / f"instance_{part}.json"
+        path.write_text(json.dumps(content), encoding="utf-8")
