@@ -77,6 +77,19 @@ def test_fused_convolution_equals_the_unit() -> None:
     np.testing.assert_allclose(F.conv2d(x, kernel, bias, padding=1).numpy(), unit(x).numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_unit_fuses_into_its_own_convolution_once(frozen: bool) -> None:
+    unit = _with_statistics(ConvBN(3, 4, kernel_size=3, stride=2, frozen_norm=frozen, activation=F.relu))
+    unit.eval()
+    x = paddle.randn([2, 3, 6, 6])
+    before = unit(x).numpy()
+    unit.fuse()
+    unit.fuse()
+
+    np.testing.assert_allclose(unit(x).numpy(), before, atol=1e-5)
+    assert list(unit.state_dict()) == ["conv.weight", "conv.bias"]
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_re_parameterised_convolution_equals_its_branches_and_fuses_once(scaled: bool) -> None:
     layer = _with_statistics(RepConv(3, 4, activation=F.silu, scaled=scaled))

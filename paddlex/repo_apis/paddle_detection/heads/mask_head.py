@@ -1,0 +1,41 @@
+"""Mask head of Mask R-CNN (arXiv:1703.06870): RoI features to a mask for each class."""
+
+from __future__ import annotations
+
+from paddle import Tensor, nn
+
+from paddlex.nn.initializers import constant, kaiming_normal
+
+__all__ = ["MaskHead"]
+
+
+class MaskHead(nn.Layer):
+    """Convolutions, one transposed convolution that doubles the side, and logits for each class.
+
+    Args:
+        in_channels: channels of the RoI features.
+        num_classes: classes without the background.
+        num_convs: 3x3 convolutions before the transposed one.
+        width: their channels.
+    """
+
+    def __init__(self, in_channels: int, *, num_classes: int, num_convs: int, width: int = 256) -> None:
+        super().__init__()
+        layers: list[tuple[str, nn.Layer]] = []
+        channels = in_channels
+        for index in range(1, num_convs + 1):
+            attr = kaiming_normal(channels * 9)
+            conv = nn.Conv2D(channels, width, 3, padding=1, weight_attr=attr, bias_attr=constant(0.0))
+            layers += [(f"mask_inter_feat_{index}", conv), (f"relu_{index}", nn.ReLU())]
+            channels = width
+        attr = kaiming_normal(width * 4)
+        doubling = nn.Conv2DTranspose(channels, width, 2, stride=2, weight_attr=attr, bias_attr=constant(0.0))
+        layers += [("conv5_mask", doubling), ("relu", nn.ReLU())]
+        self.head = nn.Sequential(("upsample", nn.Sequential(*layers)))
+        # The published fan is the number of classes, not of inputs: the logits start wide.
+        attr = kaiming_normal(num_classes)
+        self.mask_fcn_logits = nn.Conv2D(width, num_classes, 1, weight_attr=attr, bias_attr=constant(0.0))
+
+    def forward(self, roi_features: Tensor) -> Tensor:
+        """Map roi_features (R, in_channels, S, S) to mask logits (R, num_classes, 2 S, 2 S)."""
+        return self.mask_fcn_logits(self.head(roi_features))
