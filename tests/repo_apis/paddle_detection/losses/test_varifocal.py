@@ -27,3 +27,13 @@ def test_gradient_flows_through_the_weight_of_negatives() -> None:
     # d/dx [0.75 p^2 softplus(x)] = 0.75 * (2 p * p (1 - p) * softplus(x) + p^2 * p)
     expected = 0.75 * (2 * 0.75 * 0.1875 * math.log(4) + 0.75**3)
     assert logits.grad.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_saturating_loss_is_bounded_and_flat_where_the_probability_rounds_to_one() -> None:
+    logits = paddle.to_tensor([math.log(3), 40.0], stop_gradient=False)
+    loss = varifocal_loss(logits, paddle.zeros([2]), paddle.zeros([2]), saturating=True)
+    loss.sum().backward()
+
+    assert loss.tolist() == pytest.approx([0.75 * 0.75**2 * math.log(4), 0.75 * 100], rel=1e-5)
+    assert logits.grad[0].item() > 0
+    assert logits.grad[1].item() == 0
