@@ -45,7 +45,7 @@ def _mask_rcnn(
     return ModelSpec(
         name=name,
         task="instance_segmentation",
-        family="Mask R-CNN",
+        family="Cascade Mask R-CNN" if name.startswith("Cascade") else "Mask R-CNN",
         builder=f"paddlex.repo_apis.paddle_detection.mask_rcnn:build_{variant}",
         recipe_file=_RECIPES / f"{recipe}.yaml",
         score=score,
