@@ -85,7 +85,7 @@ def _compare(
 
     The scale is max |stored|, at least 1e-6; with `each` it is max(|stored value|, stored deviation).
     """
-    array = array[None] if array.ndim == 0 else array
+    array = array[None] if array.ndim == 0 and tuple(stored["shape"]) == (1,) else array
     if array.shape != tuple(stored["shape"]):
         return [f"{key}: shape {array.shape}, expected {tuple(stored['shape'])}"]
     if array.size == 0:
