@@ -93,6 +93,7 @@ def _learning_rate(
         length=schedule.length,
         power=schedule.power,
         end=schedule.end_lr,
+        decay_after_warmup=schedule.after_warmup,
         warmup_steps=warmup,
         warmup_start=recipe.warmup.start_factor,
     )

@@ -40,6 +40,7 @@ class Schedule:
         length: of a cosine or polynomial decay over the run's length (1.2: the run ends before the decay).
         power: of the polynomial.
         end_lr: of the polynomial.
+        after_warmup: a cosine or polynomial decay begins where the warm-up ends, not with the run.
     """
 
     type: Literal["constant", "piecewise", "cosine", "polynomial"] = "constant"
@@ -48,6 +49,7 @@ class Schedule:
     length: float = 1.0
     power: float = 0.9
     end_lr: float = 0.0
+    after_warmup: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

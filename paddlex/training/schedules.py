@@ -15,7 +15,7 @@ _MAX_WARMUP_SHARE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRate:
-    """A decay over the whole run, multiplied by a linear warm-up at its beginning.
+    """A decay over the whole run, or over what follows the warm-up, times a linear warm-up at its beginning.
 
     Attributes:
         base: rate after warm-up, before any decay.
@@ -26,6 +26,8 @@ class LearningRate:
         length: length of a cosine or polynomial decay over the run's length.
         power: exponent of the polynomial.
         end: last rate of the polynomial.
+        decay_after_warmup: a cosine or polynomial decay begins where the warm-up ends, and ends where it would
+            have ended.
         warmup_steps: steps of warm-up.
         warmup_start: first factor of the warm-up.
     """
@@ -38,6 +40,7 @@ class LearningRate:
     length: float = 1.0
     power: float = 0.9
     end: float = 0.0
+    decay_after_warmup: bool = False
     warmup_steps: int = 0
     warmup_start: float = 0.001
 
@@ -55,7 +58,8 @@ class LearningRate:
         if self.decay == "piecewise":
             steps = [round(fraction * self.total_steps) for fraction in self.milestones]
             return self.base * self.gamma ** bisect.bisect_right(steps, step)
-        progress = min(step / (self.length * self.total_steps), 1.0)
+        start = self.warmup_steps if self.decay_after_warmup else 0
+        progress = min(max(step - start, 0) / (self.length * self.total_steps - start), 1.0)
         if self.decay == "cosine":
             return self.base * 0.5 * (1.0 + math.cos(math.pi * progress))
         return self.end + (self.base - self.end) * float((1.0 - progress) ** self.power)

@@ -30,6 +30,22 @@ def test_cosine_over_more_than_the_run_does_not_reach_zero() -> None:
     assert rate(100) == pytest.approx(1 + math.cos(math.pi / 1.2))
 
 
+def test_decay_after_the_warmup_begins_at_the_full_rate_and_ends_where_it_would_have() -> None:
+    rate = LearningRate(
+        base=2.0,
+        total_steps=100,
+        decay="cosine",
+        length=1.2,
+        decay_after_warmup=True,
+        warmup_steps=20,
+        warmup_start=0.0,
+    )
+    assert [rate(0), rate(10), rate(20)] == [0.0, 1.0, 2.0]
+    # Half of the 100 steps between the end of the warm-up and 120 % of the run.
+    assert rate(70) == pytest.approx(1.0)
+    assert rate(120) == pytest.approx(0.0)
+
+
 def test_polynomial_ends_at_its_end() -> None:
     rate = LearningRate(base=0.01, total_steps=10, decay="polynomial", power=0.9, end=0.001)
     assert rate(5) == pytest.approx(0.001 + 0.009 * 0.5**0.9)
