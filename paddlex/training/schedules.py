@@ -26,7 +26,7 @@ class LearningRate:
         length: length of a cosine or polynomial decay over the run's length.
         power: exponent of the polynomial.
         end: last rate of the polynomial.
-        decay_after_warmup: a cosine or polynomial decay begins where the warm-up ends, and ends where it would
+        decay_after_warmup: a cosine or polynomial decay begins where the warm-up ends; it ends where it would
             have ended.
         warmup_steps: steps of warm-up.
         warmup_start: first factor of the warm-up.
