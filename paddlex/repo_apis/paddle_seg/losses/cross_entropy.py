@@ -32,7 +32,7 @@ class CrossEntropyLoss:
     def __post_init__(self) -> None:
         share = self.top_k_percent_pixels
         if not 0 < share <= 1:
-            raise ConfigError(f"CrossEntropyLoss.top_k_percent_pixels: found {share}, expected above 0, up to 1")
+            raise ConfigError(f"CrossEntropyLoss.top_k_percent_pixels: found {share}, expected 0 to 1")
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss; zero where every pixel is ignored.
