@@ -12,6 +12,7 @@ from paddlex.nn.draws import UniformDraws
 from paddlex.nn.input_size import require_multiples
 from paddlex.nn.multiclass_nms import Kept, multiclass_nms
 from paddlex.nn.rep_conv import RepConv
+from paddlex.nn.weight_decay import exempt_norms_from_decay
 from paddlex.repo_apis.paddle_detection.backbones.cspresnet import CSPResNet
 from paddlex.repo_apis.paddle_detection.heads.ppyoloe_seg import (
     PROTOTYPE_STRIDE,
@@ -91,6 +92,7 @@ class PPYOLOESeg(nn.Layer):
         self.criterion = criterion
         self.nms = nms
         self.draws = UniformDraws()
+        exempt_norms_from_decay(self)
 
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the losses in training mode, the raw predictions in evaluation mode.

@@ -56,6 +56,25 @@ def _mask_rcnn(
     )
 
 
+def _ppyoloe_seg(
+    size: str, *, parameters: float, score: float | None = None, size_mb: float | None = None
+) -> ModelSpec:
+    """Those without a score were never published with COCO weights; all start from an Objects365 detector."""
+    published = f"{_DETECTION}/ppyoloe_seg_{size.lower()}_80e_coco.pdparams"
+    return ModelSpec(
+        name=f"PP-YOLOE_seg-{size}",
+        task="instance_segmentation",
+        family="PP-YOLOE_seg",
+        builder=f"paddlex.repo_apis.paddle_detection.ppyoloe_seg:build_ppyoloe_seg_{size.lower()}",
+        recipe_file=_RECIPES / "ppyoloe_seg.yaml",
+        score=score,
+        parameters=parameters,
+        size_mb=size_mb,
+        backbone_url=f"{_DETECTION}/pretrained/ppyoloe_crn_{size.lower()}_obj365_pretrained.pdparams",
+        weights_url=None if score is None else published,
+    )
+
+
 _SPECS = (
     _mask_rt_detr(
         "S",
@@ -173,6 +192,7 @@ _SPECS = (
         parameters=72.11,
         size_mb=254.7,
     ),
+    _ppyoloe_seg("S", parameters=9.02, score=32.5, size_mb=31.5),
     ModelSpec(
         name="SOLOv2",
         task="instance_segmentation",
@@ -185,6 +205,9 @@ _SPECS = (
         backbone_url=f"{_DETECTION}/pretrained/ResNet50_cos_pretrained.pdparams",
         weights_url=f"{_DETECTION}/solov2_r50_fpn_1x_coco.pdparams",
     ),
+    _ppyoloe_seg("M", parameters=26.08),
+    _ppyoloe_seg("L", parameters=57.39),
+    _ppyoloe_seg("X", parameters=107.38),
 )
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _SPECS}
