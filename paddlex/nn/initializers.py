@@ -2,10 +2,17 @@
 
 import math
 
-from paddle import ParamAttr
+from paddle import ParamAttr, nn
 from paddle.nn import initializer
 
-__all__ = ["constant", "fan_in_uniform", "kaiming_normal", "normal", "xavier_uniform"]
+__all__ = [
+    "constant",
+    "fan_in_uniform",
+    "kaiming_normal",
+    "normal",
+    "redraw_kernels",
+    "xavier_uniform",
+]
 
 
 def constant(value: float, *, trainable: bool = True) -> ParamAttr:
@@ -44,3 +51,10 @@ def xavier_uniform(*, fan_in: int | None = None, fan_out: int | None = None) -> 
         fan_out: number of outputs of an input; by default the columns of a matrix.
     """
     return ParamAttr(initializer=initializer.XavierUniform(fan_in=fan_in, fan_out=fan_out))
+
+
+def redraw_kernels(root: nn.Layer, distribution: initializer.Initializer) -> None:
+    """Draw the kernel of every convolution inside `root` anew."""
+    for layer in root.sublayers(include_self=True):
+        if isinstance(layer, nn.Conv2D):
+            distribution(layer.weight)

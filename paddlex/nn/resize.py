@@ -11,9 +11,15 @@ from paddle import Tensor
 __all__ = ["double_nearest", "resize_bilinear", "resize_nearest"]
 
 
-def resize_bilinear(x: Tensor, size: Sequence[int | Tensor]) -> Tensor:
-    """Resize x (B, C, H, W) to (height, width) `size`, with half-pixel centres."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+def resize_bilinear(x: Tensor, size: Sequence[int | Tensor], *, align_corners: bool = False) -> Tensor:
+    """Resize x (B, C, H, W) to (height, width) `size`.
+
+    Args:
+        x: feature map.
+        size: (height, width) of the result.
+        align_corners: let the centres of the corner pixels coincide; else the pixels' outer edges do.
+    """
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def resize_nearest(x: Tensor, size: Sequence[int | Tensor]) -> Tensor:
