@@ -50,3 +50,15 @@ def test_integers_never_reach_high_by_rounding() -> None:
 
     # (1 - 2**-24) * 2**24 is exact, 3 * (1 - 2**-24) rounds up to 3.
     assert Largest().integers(3, 1).tolist() == [2]
+
+
+def test_chosen_numbers_are_different_and_in_random_order() -> None:
+    draws = UniformDraws(2)
+    numbers = draws.choose(1000, 50)
+
+    assert numbers.dtype == paddle.int64
+    assert len(set(numbers.tolist())) == 50
+    assert 0 <= min(numbers.tolist()) and max(numbers.tolist()) < 1000
+    assert numbers.tolist() != sorted(numbers.tolist())
+    assert sorted(draws.choose(5, 5).tolist()) == [0, 1, 2, 3, 4]
+    assert draws.choose(0, 0).tolist() == []

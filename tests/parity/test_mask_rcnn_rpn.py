@@ -1,10 +1,9 @@
-"""Features, proposals and pooled features of R-CNN are those of the published networks, as are RPN's losses."""
+"""Features, proposals and pooled features of R-CNN, and the losses of proposals, are the published ones."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import paddle
