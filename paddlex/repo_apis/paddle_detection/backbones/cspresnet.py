@@ -49,7 +49,7 @@ class _ChannelAttention(nn.Layer):
         self.fc = nn.Conv2D(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * F.hardsigmoid(self.fc(x.mean([2, 3], keepdim=True)))
+        return x * F.hardsigmoid(self.fc(F.adaptive_avg_pool2d(x, 1)))
 
 
 class _Stage(nn.Layer):

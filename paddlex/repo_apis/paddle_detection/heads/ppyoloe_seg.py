@@ -156,7 +156,7 @@ class PPYOLOESegHead(nn.Layer):
 
     def forward(self, levels: Sequence[Tensor]) -> CellPredictions:
         """Predict from levels (B, in_channels[i], H / s, W / s), coarse to fine."""
-        means = [level.mean([2, 3], keepdim=True) for level in levels]
+        means = [F.adaptive_avg_pool2d(level, 1) for level in levels]
         logits, sides, coefficients = [], [], []
         for i, (level, mean) in enumerate(zip(levels, means, strict=True)):
             logits.append(_cells(self.pred_cls[i](self.stem_cls[i](level, mean) + level)))
