@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paddle import Tensor, nn
 
-from paddlex.nn.initializers import constant, kaiming_normal
+from paddlex.nn.initializers import constant, kaiming_normal, normal
 
 __all__ = ["MaskHead"]
 
@@ -32,8 +32,9 @@ class MaskHead(nn.Layer):
         doubling = nn.Conv2DTranspose(channels, width, 2, stride=2, weight_attr=attr, bias_attr=constant(0.0))
         layers += [("conv5_mask", doubling), ("relu", nn.ReLU())]
         self.head = nn.Sequential(("upsample", nn.Sequential(*layers)))
-        # The published fan is the number of classes, not of inputs: the logits start wide.
-        attr = kaiming_normal(num_classes)
+        # Upstream takes the number of classes for the fan: with three classes the logits then start so wide
+        # that the first losses are above 9 and a training diverges. A small deviation starts at log 2.
+        attr = normal(0.001)
         self.mask_fcn_logits = nn.Conv2D(width, num_classes, 1, weight_attr=attr, bias_attr=constant(0.0))
 
     def forward(self, roi_features: Tensor) -> Tensor:
