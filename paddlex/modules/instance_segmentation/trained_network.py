@@ -21,7 +21,7 @@ from paddlex.utils.pdparams import read_pdparams
 if TYPE_CHECKING:
     from paddle import nn
 
-__all__ = ["TrainedNetwork", "load_trained_network"]
+__all__ = ["TrainedNetwork", "count_classes", "load_trained_network"]
 
 # The parameter with one entry per class, by family.
 _PER_CLASS = {
@@ -83,7 +83,7 @@ def load_trained_network(
             f"{file}: weights of {info.model_name}, not of {spec.name}; set Global.model to match"
         )
     arrays = read_pdparams(file)
-    count = _count_classes(spec, arrays, source=source)
+    count = count_classes(spec, arrays, source=source)
     if info is not None and info.num_classes != count:
         raise WeightsError(
             f"{file}: weights for {count} classes beside a model_info.json of {info.num_classes}; "
@@ -103,7 +103,17 @@ def _input_size(spec: ModelSpec, *, info: ModelInfo | None, chosen: int | None) 
     return spec.recipe.input_size_for(chosen)
 
 
-def _count_classes(spec: ModelSpec, arrays: dict[str, np.ndarray], *, source: str) -> int:
+def count_classes(spec: ModelSpec, arrays: dict[str, np.ndarray], *, source: str) -> int:
+    """Object classes that weights were trained for, without background.
+
+    Args:
+        spec: the model.
+        arrays: its weights by name.
+        source: where they come from, for messages.
+
+    Raises:
+        WeightsError: if they are not whole weights of the model.
+    """
     ending = _PER_CLASS[spec.family]
     found = next((array for name, array in arrays.items() if name.endswith(ending)), None)
     if found is None or found.ndim != 1:

@@ -54,7 +54,7 @@ def _annotations(found: dict[str, list[dict[str, Any]]], *, photo_without: int) 
 
 
 def _evaluate(
-    weights: Path, dataset: Path, output: Path, *, batch_size: int = 1, num_workers: int = 0
+    weights: Path, dataset: Path, output: Path, *, batch_size: int = 1, num_workers: int = 0, **options: Any
 ) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
     result = evaluate(
         spec=SPEC,
@@ -64,6 +64,7 @@ def _evaluate(
         device="cpu",
         batch_size=batch_size,
         num_workers=num_workers,
+        **options,
     )
     saved = {word: output / "evaluate" / f"{word}_predictions.json" for word in ("box", "mask")}
     return result, {word: json.loads(path.read_text(encoding="utf-8")) for word, path in saved.items()}
@@ -90,6 +91,12 @@ def test_photos_without_objects_are_evaluated_too(evaluated: Any, dataset: Path)
     photos = {image["id"] for image in load(dataset / VAL)["images"]}
     annotated = {row["image_id"] for row in load(dataset / VAL)["annotations"]}
     assert {row["image_id"] for row in evaluated[1]["mask"]} == photos > annotated
+
+
+def test_photos_without_objects_can_be_left_out(weights: Path, dataset: Path, tmp_path: Path) -> None:
+    saved = _evaluate(weights, dataset, tmp_path, allow_empty=False)[1]
+    annotated = {row["image_id"] for row in load(dataset / VAL)["annotations"]}
+    assert {row["image_id"] for row in saved["mask"]} == annotated
 
 
 def test_every_score_is_ranked_up_to_a_hundred_a_photo(evaluated: Any) -> None:
