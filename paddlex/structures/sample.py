@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paddlex.structures.moves import Move
 from paddlex.structures.shapes import Masks
 from paddlex.utils.errors import ShapeError
 
@@ -39,6 +40,7 @@ class Sample:
         scale_factor: (vertical, horizontal) size of `image` over `original_size`, as resized so far.
         content_size: (height, width) of what is no padding, which lies at the bottom and right; None where
             nothing was padded.
+        moves: resizing and padding so far, which `restore_logits` undoes; crops and flips have no way back.
     """
 
     image: NDArray[Any]
@@ -51,6 +53,7 @@ class Sample:
     label_map: NDArray[Any] | None = None
     scale_factor: tuple[float, float] = (1.0, 1.0)
     content_size: tuple[int, int] | None = None
+    moves: tuple[Move, ...] = ()
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3:

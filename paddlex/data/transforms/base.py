@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from paddlex.data.transforms.batch import BatchRandomResize, PadBatch
-from paddlex.data.transforms.color import NormalizeImage, Permute, RandomDistort
+from paddlex.data.transforms.canvas import CenterCrop, Padding, RandomPaddingCrop
+from paddlex.data.transforms.color import NormalizeImage, Permute, RandomBlur, RandomDistort
 from paddlex.data.transforms.crop import RandomCrop
 from paddlex.data.transforms.geometry import (
     Pad,
@@ -25,6 +26,12 @@ from paddlex.data.transforms.geometry import (
     RandomFlip,
     RandomShortSideResize,
     Resize,
+)
+from paddlex.data.transforms.scaling import (
+    RandomResizeByShort,
+    ResizeByLong,
+    ResizeByShort,
+    ResizeStepScaling,
 )
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import ConfigError
@@ -58,16 +65,24 @@ class BatchTransform(Protocol):
 
 
 SAMPLE_TRANSFORMS: dict[str, type[Any]] = {
+    "CenterCrop": CenterCrop,
     "NormalizeImage": NormalizeImage,
     "Pad": Pad,
     "PadStride": PadStride,
+    "Padding": Padding,
     "Permute": Permute,
+    "RandomBlur": RandomBlur,
     "RandomCrop": RandomCrop,
     "RandomDistort": RandomDistort,
     "RandomExpand": RandomExpand,
     "RandomFlip": RandomFlip,
+    "RandomPaddingCrop": RandomPaddingCrop,
+    "RandomResizeByShort": RandomResizeByShort,
     "RandomShortSideResize": RandomShortSideResize,
     "Resize": Resize,
+    "ResizeByLong": ResizeByLong,
+    "ResizeByShort": ResizeByShort,
+    "ResizeStepScaling": ResizeStepScaling,
 }
 BATCH_TRANSFORMS: dict[str, type[Any]] = {
     "BatchRandomResize": BatchRandomResize,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from paddlex.data.transforms.geometry import pad_bottom_right, resize_sample
+from paddlex.data.transforms.geometry import pad_sample, resize_sample
 from paddlex.data.transforms.validation import require, require_interp, require_size
 from paddlex.structures.masks import MaskCrops
 from paddlex.structures.sample import Sample
@@ -73,7 +73,7 @@ class PadBatch:
             -(-max(sides) // stride) * stride
             for sides in zip(*(sample.size for sample in samples), strict=True)
         )
-        return [pad_bottom_right(sample, (height, width)) for sample in samples]
+        return [pad_sample(sample, (height, width)) for sample in samples]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

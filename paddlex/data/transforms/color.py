@@ -19,7 +19,7 @@ from paddlex.data.transforms.validation import (
 )
 from paddlex.structures.sample import Sample
 
-__all__ = ["NormalizeImage", "Permute", "RandomDistort"]
+__all__ = ["NormalizeImage", "Permute", "RandomBlur", "RandomDistort"]
 
 _Range = tuple[float, float]
 
@@ -79,26 +79,55 @@ def _shift_hue(image: Image.Image, shift: float) -> Image.Image:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RandomBlur:
+    """Gaussian blur with a kernel of 3, 5, 7 or 9 pixels.
+
+    Attributes:
+        prob: chance of a blur.
+    """
+
+    prob: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_probability(self, name="prob", value=self.prob)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Blur the image, or nothing."""
+        if rng.random() >= self.prob:
+            return sample
+        side = 3 + 2 * int(rng.integers(4))
+        return replace(sample, image=cv2.GaussianBlur(sample.image, (side, side), 0))
+
+
+@dataclass(frozen=True, kw_only=True)
 class NormalizeImage:
-    """Image to float32: `(x / 255 - mean) / std`.
+    """Image to float32: `((x - min) / (max - min) - mean) / std`, with 0 and 255 as a rule.
 
     Attributes:
         mean: of R, G, B, in units of the scaled image.
         std: likewise, positive.
-        is_scale: divide by 255 first.
+        is_scale: bring the range from `min_val` to `max_val` to 0..1 first.
         norm_type: `none` or `mean_std`. Official exports say `none` beside a mean and std that are applied
             all the same; so it is accepted and changes nothing.
+        min_val: of R, G, B: what becomes 0.
+        max_val: likewise, above `min_val`: what becomes 1.
     """
 
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     is_scale: bool = True
     norm_type: Literal["none", "mean_std"] | None = "mean_std"
+    min_val: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    max_val: tuple[float, float, float] = (255.0, 255.0, 255.0)
 
     def __post_init__(self) -> None:
         require_colour(self, name="mean", value=self.mean)
         require_colour(self, name="std", value=self.std)
         require(min(self.std) > 0, self, name="std", found=self.std, expected="positive numbers")
+        for name in ("min_val", "max_val"):
+            require_colour(self, name=name, value=getattr(self, name))
+        ascending = all(low < high for low, high in zip(self.min_val, self.max_val, strict=True))
+        require(ascending, self, name="max_val", found=self.max_val, expected=f"above min_val {self.min_val}")
         known = self.norm_type in ("none", "mean_std", None)
         require(known, self, name="norm_type", found=self.norm_type, expected="none or mean_std")
 
@@ -117,7 +146,9 @@ class NormalizeImage:
 
     def _normalise(self, image: NDArray[np.float32]) -> NDArray[Any]:
         if self.is_scale:
-            image *= np.float32(1.0 / 255.0)
+            low, high = np.array(self.min_val), np.array(self.max_val)
+            image -= low.astype(np.float32)
+            image *= (1.0 / (high - low)).astype(np.float32)
         image -= np.array(self.mean, dtype=np.float32)
         image /= np.array(self.std, dtype=np.float32)
         return image

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.data.transforms.geometry import clip_boxes, moved
+from paddlex.data.transforms.canvas import crop_sample
 from paddlex.data.transforms.validation import require, require_probability, require_range
 from paddlex.structures.sample import Sample
-from paddlex.structures.shapes import Masks
 
 __all__ = ["RandomCrop"]
 
@@ -104,21 +103,7 @@ def _iou(crops: NDArray[np.int64], boxes: NDArray[np.float32]) -> NDArray[np.flo
 def _cropped(sample: Sample, crop: NDArray[np.int64], *, kept: NDArray[np.bool_]) -> Sample:
     """Cut `sample` to `crop`; objects without a pixel in it go, and if none stays, nothing is cut."""
     x1, y1, x2, y2 = crop.tolist()
-    size = y2 - y1, x2 - x1
-    indices = np.flatnonzero(kept)
-    masks: Masks | None = None
-    if sample.masks is not None:
-        masks = sample.masks[indices].place(size=size, y=-y1, x=-x1)
-        visible = masks.area() > 0
-        if not visible.any():
-            return sample
-        masks, indices = masks[visible], indices[visible]
-    boxes = sample.boxes[indices] - np.array([x1, y1, x1, y1], dtype=np.float32)
-    return moved(
-        sample,
-        np.ascontiguousarray(sample.image[y1:y2, x1:x2]),
-        boxes=clip_boxes(boxes, size),
-        class_ids=sample.class_ids[indices],
-        masks=masks,
-        label_map=sample.label_map[y1:y2, x1:x2] if sample.label_map is not None else None,
-    )
+    masks = sample.masks[np.flatnonzero(kept)] if sample.masks is not None else None
+    chosen = replace(sample, boxes=sample.boxes[kept], class_ids=sample.class_ids[kept], masks=masks)
+    cropped = crop_sample(chosen, y=y1, x=x1, size=(y2 - y1, x2 - x1))
+    return cropped if len(cropped.boxes) else sample

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -16,10 +16,12 @@ from paddlex.data.transforms.validation import (
     require_probability,
     require_size,
 )
+from paddlex.structures.moves import Move
 from paddlex.structures.sample import Sample
 from paddlex.utils.errors import ShapeError
 
 __all__ = [
+    "IGNORE_INDEX",
     "Pad",
     "PadStride",
     "RandomExpand",
@@ -28,13 +30,13 @@ __all__ = [
     "Resize",
     "clip_boxes",
     "moved",
-    "pad_bottom_right",
+    "pad_sample",
     "resize_sample",
     "resized_size",
 ]
 
 # Label maps are padded with the index that losses and scores ignore.
-_IGNORE_INDEX = 255
+IGNORE_INDEX = 255
 
 
 def moved(sample: Sample, image: NDArray[Any], **changes: Any) -> Sample:  # noqa: ANN401 (fields of Sample)
@@ -51,16 +53,22 @@ def clip_boxes(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.
 # ---------------------------------------------------------------- resizing
 
 
-def resized_size(size: tuple[int, int], *, target_size: tuple[int, int], keep_ratio: bool) -> tuple[int, int]:
+def resized_size(
+    size: tuple[int, int], *, target_size: tuple[int, int], keep_ratio: bool, swap_sides: bool = True
+) -> tuple[int, int]:
     """(height, width) after resizing.
 
     With `keep_ratio` the short side reaches min(target) unless the long side would exceed max(target); sides
     are rounded half to even, as the official inference reader does (its training rounds half up, which
-    `RandomShortSideResize` follows: the two differ by a pixel, at exact halves only).
+    `RandomShortSideResize` follows: the two differ by a pixel, at exact halves only). Without `swap_sides`
+    the target's numbers bound height and width, whichever of them is longer.
     """
     if not keep_ratio:
         return target_size
-    scale = min(max(target_size) / max(size), min(target_size) / min(size))
+    if swap_sides:
+        scale = min(max(target_size) / max(size), min(target_size) / min(size))
+    else:
+        scale = min(target_size[0] / size[0], target_size[1] / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
@@ -87,6 +95,7 @@ def resize_sample(sample: Sample, size: tuple[int, int], *, interp: int) -> Samp
         masks=sample.masks.resize(size) if sample.masks is not None else None,
         label_map=label_map,
         scale_factor=(sample.scale_factor[0] * y_scale, sample.scale_factor[1] * x_scale),
+        moves=(*sample.moves, Move(sample.size, size)),
     )
 
 
@@ -97,12 +106,15 @@ class Resize:
     Attributes:
         target_size: (height, width); with `keep_ratio` its short and long side bound the result.
         keep_ratio: keep the aspect.
+        swap_sides: with `keep_ratio`, let the target stand upright for upright photos and lie for others, as
+            detection does; False bounds the height by the first number and the width by the second.
         interp: OpenCV code: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos.
     """
 
     target_size: tuple[int, int]
     keep_ratio: bool = False
     interp: int = 2
+    swap_sides: bool = True
 
     def __post_init__(self) -> None:
         require_size(self, name="target_size", value=self.target_size)
@@ -110,7 +122,12 @@ class Resize:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Resize image, boxes, masks and label map."""
-        size = resized_size(sample.size, target_size=self.target_size, keep_ratio=self.keep_ratio)
+        size = resized_size(
+            sample.size,
+            target_size=self.target_size,
+            keep_ratio=self.keep_ratio,
+            swap_sides=self.swap_sides,
+        )
         return resize_sample(sample, size, interp=self.interp)
 
 
@@ -147,30 +164,45 @@ class RandomShortSideResize:
 # ---------------------------------------------------------------- padding
 
 
-def pad_bottom_right(
-    sample: Sample, size: tuple[int, int], *, fill: tuple[float, ...] = (0.0, 0.0, 0.0)
+def pad_sample(
+    sample: Sample,
+    size: tuple[int, int],
+    *,
+    offset: tuple[int, int] = (0, 0),
+    fill: tuple[float, ...] = (0.0, 0.0, 0.0),
+    label_fill: int = IGNORE_INDEX,
 ) -> Sample:
-    """Pad image, masks and label map at the bottom and right to `size` (height, width).
+    """Place image, boxes, masks and label map on a larger canvas.
+
+    Args:
+        sample: image (H, W, 3).
+        size: (height, width) of the canvas, pixels.
+        offset: (y, x) of the image on it.
+        fill: R, G, B around the image.
+        label_fill: class index around the label map.
 
     Raises:
-        ShapeError: if the image is larger than `size`.
+        ShapeError: if the image leaves the canvas.
     """
-    height, width = sample.size
-    below, right = size[0] - height, size[1] - width
-    if below < 0 or right < 0:
-        raise ShapeError(f"image of {height} x {width} pixels cannot be padded to {size[0]} x {size[1]}")
-    if not below and not right:
+    (height, width), (above, left) = sample.size, offset
+    below, right = size[0] - height - above, size[1] - width - left
+    if min(above, left, below, right) < 0:
+        at = f" at {list(offset)}" if any(offset) else ""
+        raise ShapeError(f"image of {height} x {width} pixels cannot be padded to {size[0]} x {size[1]}{at}")
+    if size == sample.size:
         return sample
-    border = cv2.BORDER_CONSTANT
+    borders = above, below, left, right
     label_map = sample.label_map
     if label_map is not None:
-        label_map = cv2.copyMakeBorder(label_map, 0, below, 0, right, border, value=(_IGNORE_INDEX,) * 4)
+        label_map = cv2.copyMakeBorder(label_map, *borders, cv2.BORDER_CONSTANT, value=(label_fill,) * 4)
     return moved(
         sample,
-        cv2.copyMakeBorder(sample.image, 0, below, 0, right, border, value=(*fill, 0.0)),
-        masks=sample.masks.place(size=size) if sample.masks is not None else None,
+        cv2.copyMakeBorder(sample.image, *borders, cv2.BORDER_CONSTANT, value=(*fill, 0.0)),
+        boxes=sample.boxes + np.array([left, above, left, above], dtype=np.float32),
+        masks=sample.masks.place(size=size, y=above, x=left) if sample.masks is not None else None,
         label_map=label_map,
-        content_size=sample.content_size or sample.size,
+        content_size=(sample.content_size or sample.size) if offset == (0, 0) else None,
+        moves=(*sample.moves, Move(sample.size, size, offset)),
     )
 
 
@@ -192,7 +224,7 @@ class Pad:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Pad image, masks and label map."""
-        return pad_bottom_right(sample, self.size, fill=self.fill_value)
+        return pad_sample(sample, self.size, fill=self.fill_value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,7 +247,7 @@ class PadStride:
         if self.stride <= 0:
             return sample
         height, width = (-(-side // self.stride) * self.stride for side in sample.size)
-        return pad_bottom_right(sample, (height, width))
+        return pad_sample(sample, (height, width))
 
 
 # ---------------------------------------------------------------- random moves
@@ -223,29 +255,36 @@ class PadStride:
 
 @dataclass(frozen=True, kw_only=True)
 class RandomFlip:
-    """Mirror left and right: x becomes width - x.
+    """Mirror left and right (x becomes width - x), or top and bottom.
 
     Attributes:
         prob: chance of a flip.
+        direction: `horizontal` or `vertical`.
     """
 
     prob: float = 0.5
+    direction: Literal["horizontal", "vertical"] = "horizontal"
 
     def __post_init__(self) -> None:
         require_probability(self, name="prob", value=self.prob)
+        known = self.direction in ("horizontal", "vertical")
+        require(known, self, name="direction", found=self.direction, expected="horizontal or vertical")
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Flip image, boxes, masks and label map, or nothing."""
         if rng.random() >= self.prob:
             return sample
-        boxes = sample.boxes.copy()
-        boxes[:, 0::2] = sample.size[1] - sample.boxes[:, 2::-2]
+        axis = 0 if self.direction == "horizontal" else 1
+        boxes, masks = sample.boxes.copy(), sample.masks
+        boxes[:, axis::2] = sample.size[1 - axis] - sample.boxes[:, [axis + 2, axis]]
+        if masks is not None:
+            masks = masks.vflip() if axis else masks.hflip()
         return moved(
             sample,
-            cv2.flip(sample.image, 1),
+            cv2.flip(sample.image, 1 - axis),
             boxes=boxes,
-            masks=sample.masks.hflip() if sample.masks is not None else None,
-            label_map=cv2.flip(sample.label_map, 1) if sample.label_map is not None else None,
+            masks=masks,
+            label_map=cv2.flip(sample.label_map, 1 - axis) if sample.label_map is not None else None,
         )
 
 
@@ -284,20 +323,8 @@ class RandomExpand:
         size = int(height * ratio), int(width * ratio)
         y = int(rng.integers(0, size[0] - height + 1))
         x = int(rng.integers(0, size[1] - width + 1))
-        canvas = np.empty((*size, 3), dtype=sample.image.dtype)
-        canvas[:] = np.round(self.fill).astype(sample.image.dtype)
-        canvas[y : y + height, x : x + width] = sample.image
-        label_map = sample.label_map
-        if label_map is not None:
-            label_map = np.full(size, _IGNORE_INDEX, dtype=label_map.dtype)
-            label_map[y : y + height, x : x + width] = sample.label_map
-        return moved(
-            sample,
-            canvas,
-            boxes=sample.boxes + np.array([x, y, x, y], dtype=np.float32),
-            masks=sample.masks.place(size=size, y=y, x=x) if sample.masks is not None else None,
-            label_map=label_map,
-        )
+        # The canvas stands for a photo taken from farther away: all of it is content.
+        return replace(pad_sample(sample, size, offset=(y, x), fill=self.fill), content_size=None)
 
     def _shrunk(self, sample: Sample, ratio: float) -> Sample:
         height, width = sample.size

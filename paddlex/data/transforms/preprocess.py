@@ -22,7 +22,16 @@ from paddlex.utils.errors import ConfigError, ShapeError
 __all__ = ["Preprocessor"]
 
 # What official inference files may list (WarpAffine belongs to models that are not offered here).
-_OPERATIONS = ("NormalizeImage", "Pad", "PadStride", "Permute", "Resize")
+_OPERATIONS = (
+    "NormalizeImage",
+    "Pad",
+    "PadStride",
+    "Padding",
+    "Permute",
+    "Resize",
+    "ResizeByLong",
+    "ResizeByShort",
+)
 
 
 class Preprocessor:
@@ -62,11 +71,15 @@ class Preprocessor:
             `image` (3, h, w) float32, `im_shape` (2,) float32 [height, width] after resizing, before padding,
             `scale_factor` (2,) float32 [vertical, horizontal].
         """
+        batch = collate([self.prepare(rgb)])
+        return {key: batch[key][0] for key in ("image", "im_shape", "scale_factor")}
+
+    def prepare(self, rgb: NDArray[np.uint8]) -> Sample:
+        """Prepare one photo (H, W, 3); the sample's `moves` bring label maps back to it."""
         size = rgb.shape[0], rgb.shape[1]
         sample = Sample(image=rgb, image_id=0, path=Path(), original_size=size)
         # No operation draws; transforms of both kinds are called alike.
-        batch = collate([self.transforms(sample, np.random.default_rng(0))])
-        return {key: batch[key][0] for key in ("image", "im_shape", "scale_factor")}
+        return self.transforms(sample, np.random.default_rng(0))
 
     @staticmethod
     def stack(inputs: Sequence[Batch]) -> Batch:

@@ -18,7 +18,7 @@ from paddlex.data.transforms.geometry import (
     RandomFlip,
     RandomShortSideResize,
     Resize,
-    pad_bottom_right,
+    pad_sample,
     resize_sample,
     resized_size,
 )
@@ -138,7 +138,7 @@ def test_padding_counts_as_content_once_it_was_resized():
 
 def test_pad_to_a_smaller_size_is_refused():
     with pytest.raises(ShapeError, match="48 x 64 pixels cannot be padded to 40 x 80"):
-        pad_bottom_right(make_sample(), (40, 80))
+        pad_sample(make_sample(), (40, 80))
 
 
 @pytest.mark.parametrize(("stride", "size"), [(32, (64, 64)), (5, (50, 65)), (1, (48, 64)), (-1, (48, 64))])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.structures.moves import restore_labels
 from paddlex.utils.errors import ConfigError, ShapeError
 
 GOLDEN = Path(__file__).parents[2] / "parity" / "engine"
@@ -105,3 +106,15 @@ def test_stack_joins_equal_sizes_and_refuses_others(photo):
 def test_bad_chain_is_refused_with_its_place(chain, message):
     with pytest.raises(ConfigError, match=message):
         Preprocessor(chain, where="inference.yml")
+
+
+def test_a_prepared_photo_knows_the_way_back() -> None:
+    chain = [
+        {"type": "ResizeByLong", "long_size": 32},
+        {"type": "Padding", "target_size": [32, 32]},
+        {"type": "NormalizeImage", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
+        {"type": "Permute"},
+    ]
+    prepared = Preprocessor(chain).prepare(np.zeros((48, 64, 3), np.uint8))
+    assert prepared.image.shape == (3, 32, 32)
+    assert restore_labels(np.zeros((32, 32), np.uint8), prepared.moves).shape == (48, 64)

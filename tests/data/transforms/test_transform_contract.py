@@ -15,18 +15,27 @@ from paddlex.structures.sample import Sample
 # At least one parameter set for every registered name; random ones always act.
 CASES = {
     "BatchRandomResize": {"target_sizes": [32, 48, [40, 56]]},
+    "CenterCrop": {"crop_size": 40},
     "NormalizeImage": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
     "Pad": {"size": [80, 96]},
     "PadBatch": {"stride": 32},
     "PadStride": {"stride": 32},
+    "Padding": {"target_size": [80, 96], "pad_mode": 1, "im_padding_value": [1, 2, 3]},
     "Permute": {},
+    "RandomBlur": {"prob": 1.0},
     "RandomCrop": {"allow_no_crop": False},
     "RandomDistort": {"prob": 1.0, "each_prob": 1.0},
     "RandomExpand": {"prob": 1.0},
     "RandomFlip": {"prob": 1.0},
+    "RandomPaddingCrop": {"crop_size": [40, 72]},
+    "RandomResizeByShort": {"short_sizes": [32, 48, 80], "max_size": 100, "interp": 0},
     "RandomShortSideResize": {"short_sides": [32, 48, 80], "max_long_side": 100},
     "Resize": {"target_size": [96, 80]},
+    "ResizeByLong": {"long_size": 128, "interp": 0},
+    "ResizeByShort": {"short_size": 80, "max_size": 96, "interp": 0},
+    "ResizeStepScaling": {"min_scale_factor": 0.5, "max_scale_factor": 2.0, "interp": 0},
 }
+CHANGE_VALUES = {"NormalizeImage", "Permute", "RandomBlur", "RandomDistort"}
 SEEDS = range(6)
 
 every_transform = pytest.mark.parametrize("name", CASES)
@@ -76,7 +85,9 @@ def test_label_map_follows_masks(name, seed):
         np.testing.assert_array_equal(kept_objects, union)
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"NormalizeImage", "Permute", "RandomDistort"}))
+@pytest.mark.parametrize(
+    "name", sorted(CASES.keys() - {"NormalizeImage", "Permute", "RandomBlur", "RandomDistort"})
+)
 @both_kinds_of_masks
 def test_objects_lie_where_the_image_shows_them(name, shapes):
     result = applied(name, make_sample(shapes=shapes), seed=1)
