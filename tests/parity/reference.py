@@ -56,6 +56,11 @@ class Reference:
         checks = {check["key"]: check for check in self.info["checks"]}
         return {key.partition("/")[2]: check for key, check in checks.items() if key.startswith(f"{group}/")}
 
+    def stored_values(self, key: str) -> np.ndarray:
+        """Return the evenly spaced values that are recorded of a check."""
+        with np.load(self._arrays_file) as arrays:
+            return arrays[f"{key}/values"]
+
     def normal(self, text: str, index: int = 0, **symbols: int) -> np.ndarray:
         """Return the array of the `index`-th `normal(seed, shape[, scale])` written in `text`."""
         seed, shape, scale = re.findall(r"normal\((\d+), \(([^)]*)\)(?:, ([\d.]+))?\)", text)[index]
@@ -74,6 +79,9 @@ class Reference:
                     continue
                 stored = {part: arrays[f"{key}/{part}"] for part in ("shape", "mean", "std", "values")}
                 array, allowed = np.asarray(values[name]), check["tolerance"]
+                if "allowed share of differing" in check["what"]:
+                    lines += _compare_classes(key, array, stored, tolerance=allowed)
+                    continue
                 lines += _compare(key, array, stored, tolerance=allowed, each=self._judges_each_value)
         return lines
 
@@ -102,6 +110,16 @@ def _compare(
         if not (excess <= allowed).all():
             lines.append(f"{key}: {part} differ by {excess.max():.3g} of their scale, allowed {allowed:g}")
     return lines
+
+
+def _compare_classes(
+    key: str, array: np.ndarray, stored: Mapping[str, np.ndarray], *, tolerance: float
+) -> list[str]:
+    """Apply the rule that at most a share `tolerance` of the classes differ."""
+    if array.shape != tuple(stored["shape"]):
+        return [f"{key}: shape {array.shape}, expected {tuple(stored['shape'])}"]
+    share = float(np.mean(sample(array, count=len(stored["values"]))[3] != stored["values"]))
+    return [f"{key}: {share:.3g} of the classes differ, allowed {tolerance:g}"] if share > tolerance else []
 
 
 def find_references(family: str, *, model_prefix: str) -> list[Path]:

@@ -229,6 +229,21 @@ class MaskRCNN(nn.Layer):
         scores = paddle.add_n(probabilities) / float(len(probabilities))
         return refined.expand([-1, self.num_classes, 4]), scores[:, : self.num_classes]
 
+    def rpn_losses(
+        self, scores: Sequence[Tensor], deltas: Sequence[Tensor], batch: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """Return the losses of the region proposal network.
+
+        Args:
+            scores: per level (B, A, h, w).
+            deltas: per level (B, 4A, h, w).
+            batch: as `forward` takes it.
+        """
+        logits, flat_deltas, anchors = flatten_levels(scores, deltas, anchors=self.anchors)
+        return self.rpn_criterion(
+            logits, flat_deltas, anchors=anchors, gt_boxes=batch["gt_boxes"], draws=self.draws
+        )
+
     def sample_proposals(self, proposals: Sequence[Tensor], batch: Mapping[str, Any]) -> list[SampledBoxes]:
         """Return the boxes of each photo that the first stage and the mask head learn from.
 
@@ -274,15 +289,12 @@ class MaskRCNN(nn.Layer):
         for class_ids in batch["gt_class_ids"]:
             require_class_ids(class_ids.numpy(), num_classes=self.num_classes)
         features, scores, deltas = self.trunk(batch["image"])
-        logits, flat_deltas, anchors = flatten_levels(scores, deltas, anchors=self.anchors)
-        rpn_losses = self.rpn_criterion(
-            logits, flat_deltas, anchors=anchors, gt_boxes=batch["gt_boxes"], draws=self.draws
-        )
+        losses = self.rpn_losses(scores, deltas, batch)
         proposals = make_proposals(
             scores, deltas, batch["im_shape"], anchors=self.anchors, limits=self.train_proposals
         )
         samples = self.sample_proposals(proposals, batch)
-        losses = {**rpn_losses, **self.roi_losses(features, samples, batch)}
+        losses |= self.roi_losses(features, samples, batch)
         return {**losses, "loss": paddle.add_n(list(losses.values()))}
 
     def _mask_loss(
