@@ -69,11 +69,11 @@ def official_detections(
         Rows (K, 6) of class, score, x1, y1, x2, y2 in pixels of the photo; their number (1,) int32; masks
         (K, height, width) float32 of 0 and 1.
     """
-    found = kept.counts.sum()
+    count = kept.counts.clip(min=1)
     # One row of zeros more, the last, is left out again unless it is the only one: no branch in the graph.
     rows = paddle.concat([kept.rows, paddle.zeros([1, 6])])
     index = paddle.concat([kept.index, paddle.zeros([1], dtype="int32")])
-    shown = paddle.arange(paddle.maximum(found, paddle.ones_like(found)))
+    shown = paddle.arange(count[0])
     rows, index = paddle.gather(rows, shown), paddle.gather(index, shown)
     y_scale, x_scale = scale_factor[:, 0:1], scale_factor[:, 1:2]
     scale = paddle.concat([x_scale, y_scale, x_scale, y_scale], axis=1)
@@ -83,7 +83,6 @@ def official_detections(
     pixels = photo_size.astype("int32")
     masks = resize_bilinear(masks * inside.astype(masks.dtype), [pixels[0], pixels[1]])[0]
     rows = paddle.concat([rows[:, :2], rows[:, 2:] / scale], axis=1)
-    count = paddle.full_like(kept.counts, 0) + shown.shape[0]
     return rows, count, (masks > 0.5).astype("float32")
 
 
