@@ -43,6 +43,7 @@ PADDLE_USERS = (
     "modules/instance_segmentation/trainer",
     "modules/instance_segmentation/evaluator",
     "modules/instance_segmentation/exporter",
+    "modules/instance_segmentation/fast_graph.py",
     "modules/export",
     "modules/paddle_device.py",
     "modules/recipe_loop.py",

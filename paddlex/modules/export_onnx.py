@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from paddlex.utils.logging import logger
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-__all__ = ["convert_to_onnx", "repair_group_norms"]
+__all__ = ["convert_graphs", "name_outputs", "repair_group_norms", "write_onnx"]
 
 # Opset 17 has LayerNormalization as one operator; onnxruntime 1.17 and OpenVINO 2025 read it.
 _OPSET = 17
@@ -34,36 +35,67 @@ if sys.version_info >= (3, 13):
     _WHY += "; it has no wheel for Python 3.13 yet, export with Python 3.10 to 3.12"
 
 
-def convert_to_onnx(
-    graph: Path, target: Path, *, output_names: Sequence[str], metadata: Mapping[str, Any]
-) -> None:
-    """Convert a graph and write it whole or not at all.
+def convert_graphs(graphs: Sequence[Path]) -> list[ModelProto]:
+    """Convert Paddle graphs, all in one further process.
 
     Args:
-        graph: the `.json` file; its `.pdiparams` lies beside it.
-        target: the `.onnx` file to write.
-        output_names: names for the outputs, in order.
-        metadata: written into the file's properties; values other than text as JSON.
+        graphs: `.json` files; the `.pdiparams` of each lies beside it.
 
     Raises:
         MissingDependencyError: if paddle2onnx or onnx is absent or does not load.
-        ExportError: if the graph cannot be converted.
+        ExportError: if a graph cannot be converted.
     """
     for package in ("paddle2onnx", "onnx"):
         if importlib.util.find_spec(package) is None:
             raise MissingDependencyError(package, extra="cpu", why=_WHY)
     import onnx
 
-    with atomic_path(target) as temporary:
-        _convert(graph, temporary)
-        model = onnx.load(temporary)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.onnx" for number in range(len(graphs))]
+        _convert(graphs, files)
+        models = [onnx.load(file) for file in files]
+    for graph, model in zip(graphs, models, strict=True):
         repair_group_norms(model, epsilons=list(_group_norm_epsilons(graph)))
-        _name_outputs(model, output_names)
         _drop_unused_initializers(model)
-        properties = {key: v if isinstance(v, str) else json.dumps(v) for key, v in metadata.items()}
-        onnx.helper.set_model_props(model, properties)
-        onnx.checker.check_model(model)
+    return models
+
+
+def write_onnx(model: ModelProto, target: Path, *, metadata: Mapping[str, Any]) -> None:
+    """Check a model and write it whole or not at all.
+
+    Args:
+        model: gets the properties.
+        target: the `.onnx` file.
+        metadata: the file's properties; values other than text as JSON.
+    """
+    import onnx
+
+    properties = {key: v if isinstance(v, str) else json.dumps(v) for key, v in metadata.items()}
+    onnx.helper.set_model_props(model, properties)
+    onnx.checker.check_model(model)
+    with atomic_path(target) as temporary:
         onnx.save(model, temporary)
+
+
+def name_outputs(model: ModelProto, names: Sequence[str]) -> None:
+    """Name the outputs, and call the first axis of inputs and outputs "batch" where it is free.
+
+    Raises:
+        ExportError: if there are more or fewer outputs.
+    """
+    if len(names) != len(model.graph.output):
+        raise ExportError(f"the ONNX graph has {len(model.graph.output)} outputs; expected {len(names)}")
+    renamed = {value.name: name for value, name in zip(model.graph.output, names, strict=True)}
+    for node in model.graph.node:
+        for ends in (node.input, node.output):
+            for index, name in enumerate(ends):
+                ends[index] = renamed.get(name, name)
+    for value in model.graph.output:
+        value.name = renamed[value.name]
+    for value in [*model.graph.input, *model.graph.output]:
+        dimension = value.type.tensor_type.shape.dim[0]
+        if not dimension.HasField("dim_value"):
+            dimension.dim_param = "batch"
 
 
 def repair_group_norms(model: ModelProto, *, epsilons: Sequence[float]) -> None:
@@ -127,22 +159,6 @@ def _operators(content: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401 (any J
             yield from _operators(entry)
 
 
-def _name_outputs(model: ModelProto, names: Sequence[str]) -> None:
-    if len(names) != len(model.graph.output):
-        raise ExportError(f"the ONNX graph has {len(model.graph.output)} outputs; expected {len(names)}")
-    renamed = {value.name: name for value, name in zip(model.graph.output, names, strict=True)}
-    for node in model.graph.node:
-        for ends in (node.input, node.output):
-            for index, name in enumerate(ends):
-                ends[index] = renamed.get(name, name)
-    for value in model.graph.output:
-        value.name = renamed[value.name]
-    for value in [*model.graph.input, *model.graph.output]:
-        dimension = value.type.tensor_type.shape.dim[0]
-        if not dimension.HasField("dim_value"):
-            dimension.dim_param = "batch"
-
-
 def _drop_unused_initializers(model: ModelProto) -> None:
     """paddle2onnx leaves some behind; ONNX Runtime would warn of each, every time the graph is opened."""
     used = {name for node in model.graph.node for name in node.input}
@@ -151,9 +167,9 @@ def _drop_unused_initializers(model: ModelProto) -> None:
     model.graph.initializer.extend(kept)
 
 
-def _convert(graph: Path, target: Path) -> None:
-    """Run paddle2onnx on a graph in another process."""
-    command = [sys.executable, "-m", __name__, str(graph), str(graph.with_suffix(".pdiparams")), str(target)]
+def _convert(graphs: Sequence[Path], targets: Sequence[Path]) -> None:
+    """Run paddle2onnx in another process."""
+    command = [sys.executable, "-m", __name__, *map(str, graphs), *map(str, targets)]
     root = str(Path(paddlex.__file__).parents[1])
     environment = {
         **os.environ,
@@ -174,21 +190,24 @@ def _convert(graph: Path, target: Path) -> None:
     lines = [line.strip() for line in output.splitlines() if line.strip()] or ["no message"]
     if run.returncode == _IMPORT_FAILED:
         raise MissingDependencyError("paddle2onnx", extra="cpu", why=f"it does not load: {lines[-1]}")
-    if run.returncode != 0 or target.stat().st_size == 0:
+    if run.returncode != 0 or not all(file.is_file() and file.stat().st_size for file in targets):
         raise ExportError(f"paddle2onnx cannot convert the graph ({lines[-1]})")
 
 
-def _main(graph: str, weights: str, target: str) -> int:
-    """The other process."""
+def _main(*files: str) -> int:
+    """The other process: graphs, then as many files to write."""
     try:
         import paddle2onnx
     except Exception as error:  # a version that does not fit Paddle raises ValueError, OSError, ...
         sys.stderr.write(f"{error}\n")
         return _IMPORT_FAILED
-    # Its default `optimize_tool` installs packages with pip while converting, and gains nothing.
-    paddle2onnx.export(graph, weights, target, opset_version=_OPSET, optimize_tool="None", verbose=False)
+    count = len(files) // 2
+    for graph, target in zip(files[:count], files[count:], strict=True):
+        weights = str(Path(graph).with_suffix(".pdiparams"))
+        # Its default `optimize_tool` installs packages with pip while converting, and gains nothing.
+        paddle2onnx.export(graph, weights, target, opset_version=_OPSET, optimize_tool="None", verbose=False)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main(*sys.argv[1:4]))
+    sys.exit(_main(*sys.argv[1:]))

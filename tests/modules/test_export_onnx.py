@@ -13,7 +13,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from paddlex.modules.export_onnx import convert_to_onnx, repair_group_norms
+from paddlex.modules.export_onnx import convert_graphs, name_outputs, repair_group_norms, write_onnx
 from paddlex.modules.export_paddle import save_static_graph
 from paddlex.utils.errors import ExportError, MissingDependencyError
 
@@ -44,7 +44,9 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[_Norms, Path]:
     layer.eval()
     graph = save_static_graph(layer, folder, name="norms", inputs={"x": (-1, 8, 6, 5)})
     target = folder / "norms.onnx"
-    convert_to_onnx(graph, target, output_names=["a", "b"], metadata={"name": "é", "list": ["螺母", "b"]})
+    (model,) = convert_graphs([graph])
+    name_outputs(model, ["a", "b"])
+    write_onnx(model, target, metadata={"name": "é", "list": ["螺母", "b"]})
     return layer, target
 
 
@@ -86,14 +88,20 @@ def test_a_wrong_count_of_group_norms_is_an_error(converted: tuple[_Norms, Path]
         repair_group_norms(onnx.load(converted[1]), epsilons=[1e-5, 1e-5])
 
 
-def test_a_wrong_count_of_outputs_is_an_error_and_writes_nothing(
-    converted: tuple[_Norms, Path], tmp_path: Path
-) -> None:
+def test_a_wrong_count_of_outputs_is_an_error(converted: tuple[_Norms, Path]) -> None:
     with pytest.raises(ExportError, match="2 outputs; expected 1"):
-        convert_to_onnx(
-            converted[1].with_suffix(".json"), tmp_path / "x.onnx", output_names=["a"], metadata={}
-        )
-    assert list(tmp_path.iterdir()) == []
+        name_outputs(onnx.load(converted[1]), ["a"])
+
+
+def test_several_graphs_are_converted_at_once_and_in_order(tmp_path: Path) -> None:
+    graphs = []
+    for width in (2, 3):
+        layer = nn.Linear(5, width).eval()
+        graphs.append(save_static_graph(layer, tmp_path, name=f"wide{width}", inputs={"x": (-1, 5)}))
+    widths = [
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value for model in convert_graphs(graphs)
+    ]
+    assert widths == [2, 3]
 
 
 def test_a_graph_that_cannot_be_converted_is_an_error_not_the_end(tmp_path: Path) -> None:
@@ -103,13 +111,12 @@ def test_a_graph_that_cannot_be_converted_is_an_error_not_the_end(tmp_path: Path
 
     graph = save_static_graph(Unknown().eval(), tmp_path, name="unknown", inputs={"x": (-1, 3)})
     with pytest.raises(ExportError, match="paddle2onnx cannot convert the graph"):
-        convert_to_onnx(graph, tmp_path / "x.onnx", output_names=["y"], metadata={})
-    assert not (tmp_path / "x.onnx").exists()
+        convert_graphs([graph])
 
 
 def test_an_absent_converter_is_named_with_its_remedy(
-    converted: tuple[_Norms, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    converted: tuple[_Norms, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "paddle2onnx", None)  # as Python marks a module that cannot be had
     with pytest.raises(MissingDependencyError, match=r'pip install "paddlex\[cpu\]"'):
-        convert_to_onnx(converted[1].with_suffix(".json"), tmp_path / "x.onnx", output_names=[], metadata={})
+        convert_graphs([converted[1].with_suffix(".json")])

@@ -19,10 +19,11 @@ from paddlex.inference.backends.base import Backend
 from paddlex.inference.backends.onnx import OnnxBackend
 from paddlex.inference.backends.paddle import PaddleBackend
 from paddlex.inference.postprocess import RawDetections, postprocess, raw_from_batch
-from paddlex.modules.export_onnx import convert_to_onnx
+from paddlex.modules.export_onnx import write_onnx
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.inference_config import inference_config, preprocess_operations, write_inference_config
 from paddlex.modules.instance_segmentation.agreement import Agreement, compare_detections, summarise
+from paddlex.modules.instance_segmentation.fast_graph import make_fast_graph
 from paddlex.modules.instance_segmentation.sample_photos import find_sample_photos
 from paddlex.modules.instance_segmentation.trained_network import load_trained_network
 from paddlex.repo_apis.spec import ModelSpec
@@ -35,8 +36,8 @@ __all__ = ["export", "export_network"]
 
 # In the order they are put in place: the settings file makes a folder count as a model.
 _FILES = ("inference.pdiparams", "inference.json", "inference.onnx", "inference.yml")
-_FAST_OUTPUTS = ("boxes", "scores", "class_ids", "masks")
-_BATCH_SIZES = (1, 2, 3)
+# Large enough for boxes of every level of a pyramid, and a third of the time of published sizes.
+_SHORT_SIDE_COMPARED = 480
 _CPU = Device("cpu")
 
 
@@ -56,7 +57,8 @@ def export(
         output_dir: gets inference.json, inference.pdiparams, inference.yml and, with paddle2onnx,
             inference.onnx. A failing export leaves what was there.
         dataset_dir: photos to compare the graphs on, and class names for weights that come without.
-        input_size: side of the square input; None takes the one trained for.
+        input_size: side of the square input, or the short side where photos keep their aspect; None takes the
+            one trained for.
 
     Returns:
         Fields of export_result.json: the model, its classes, the files, and the differences measured.
@@ -94,7 +96,8 @@ def export_network(
         network: holds the weights to export.
         spec: the model it is of.
         class_names: names in order of class index.
-        input_size: (height, width) of the network input; None takes the recipe's.
+        input_size: (height, width) of the network input, or the (short, long) limits that photos are resized
+            into where they keep their aspect; None takes the recipe's.
         folder: gets the files; those of an earlier export are replaced together, or not at all.
         sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
 
@@ -105,48 +108,32 @@ def export_network(
         ExportError: if a graph cannot be made, or finds something else than the network does.
     """
     size = input_size or spec.recipe.input_size
-    if size is None:
-        raise ExportError(f"{spec.name}: its input has no fixed size; give one")
     if not sample_images:
         raise ExportError(f"{spec.name}: no sample photos; an export is only handed out after a comparison")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
+    about = {"model_name": spec.name, "class_names": list(class_names), "input_size": list(size)}
+    traced_size = None if spec.recipe.keep_ratio else size
     with on_cpu(), tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as temporary:
         stage = Path(temporary)
         deployed = _deployed_copy(network, spec=spec, num_classes=len(class_names), input_size=size)
         write_inference_config(stage, inference_config(spec, class_names=class_names, input_size=size))
-        _save_official_graph(deployed, stage, input_size=size)
-        onnx_skipped = _save_onnx(deployed, stage, spec=spec, class_names=class_names, input_size=size)
+        _save_official_graph(deployed, stage, input_size=traced_size)
+        onnx_skipped = _save_onnx(deployed, stage, input_size=traced_size, about=about)
         samples = _Samples(spec, sample_images, input_size=size)
         agreements = _check(deployed, stage, samples=samples)
         _put_in_place(stage, folder)
     logger.info("%s: exported in %.0f s; %s", folder, time.monotonic() - started, _in_words(agreements))
     return {
-        "model_name": spec.name,
-        "class_names": list(class_names),
-        "input_size": list(size),
+        **about,
         "files": [name for name in _FILES if (folder / name).is_file()],
         "onnx_skipped": onnx_skipped,
-        "sample_photos": len(sample_images),
+        "sample_photos": len(samples),
         "differences": {name: agreement.to_json() for name, agreement in agreements.items()},
     }
 
 
 # ---------------------------------------------------------------- graphs
-
-
-class _FastGraph(nn.Layer):
-    """The network without masks at photo size; any batch size."""
-
-    def __init__(self, network: nn.Layer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        # Families whose fast graph takes the image alone do not pad it.
-        im_shape = paddle.shape(image)[2:].astype("float32").unsqueeze(0).expand([image.shape[0], 2])
-        found = self.network.detect(image, im_shape)
-        return found["boxes"], found["scores"], found["class_ids"].astype("int32"), found["masks"]
 
 
 class _OfficialGraph(nn.Layer):
@@ -173,35 +160,25 @@ def _deployed_copy(
     return copy
 
 
-def _save_official_graph(network: nn.Layer, stage: Path, *, input_size: tuple[int, int]) -> None:
-    # Readers feed these in alphabetical order and refuse a graph with another count.
-    inputs = {"im_shape": (-1, 2), "image": (-1, 3, *input_size), "scale_factor": (-1, 2)}
+def _save_official_graph(network: nn.Layer, stage: Path, *, input_size: tuple[int, int] | None) -> None:
+    # Readers feed these in alphabetical order and refuse a graph with another count. A graph that takes any
+    # size takes one photo: tracing cannot follow a loop over photos whose number it does not know.
+    batch, size = (1, (-1, -1)) if input_size is None else (-1, input_size)
+    inputs = {"im_shape": (batch, 2), "image": (batch, 3, *size), "scale_factor": (batch, 2)}
     save_static_graph(_OfficialGraph(network).eval(), stage, name="inference", inputs=inputs)
 
 
 def _save_onnx(
-    network: nn.Layer,
-    stage: Path,
-    *,
-    spec: ModelSpec,
-    class_names: Sequence[str],
-    input_size: tuple[int, int],
+    network: nn.Layer, stage: Path, *, input_size: tuple[int, int] | None, about: dict[str, Any]
 ) -> str | None:
-    """Write inference.onnx; returns why not if a package is missing."""
-    metadata = {
-        "model_name": spec.name,
-        "class_names": list(class_names),
-        "input_size": list(input_size),
-    }
-    with tempfile.TemporaryDirectory(prefix=".fast.", dir=stage) as temporary:
-        graph = save_static_graph(
-            _FastGraph(network).eval(), Path(temporary), name="fast", inputs={"image": (-1, 3, *input_size)}
-        )
-        try:
-            convert_to_onnx(graph, stage / "inference.onnx", output_names=_FAST_OUTPUTS, metadata=metadata)
-        except MissingDependencyError as error:
-            logger.warning("inference.onnx, the fast graph for CPUs, is not written: %s", error)
-            return str(error)
+    """Write inference.onnx with properties; returns why not if a package is missing."""
+    try:
+        model = make_fast_graph(network, input_size=input_size)
+        metadata = {**about, "mask_form": network.mask_form.to_json()}
+        write_onnx(model, stage / "inference.onnx", metadata=metadata)
+    except MissingDependencyError as error:
+        logger.warning("inference.onnx, the fast graph for CPUs, is not written: %s", error)
+        return str(error)
     return None
 
 
@@ -218,14 +195,22 @@ def _put_in_place(stage: Path, folder: Path) -> None:
 
 
 class _Samples:
-    """Photos, prepared as a deployed model prepares them."""
+    """Photos, prepared as a deployed model prepares them, but no larger than a comparison needs."""
 
     def __init__(
         self, spec: ModelSpec, images: Sequence[NDArray[np.uint8]], *, input_size: tuple[int, int]
     ) -> None:
+        self.batch_sizes: tuple[int, ...] = (1, 2, 3)
+        if spec.recipe.keep_ratio:
+            self.batch_sizes = (1,)
+            input_size = _limited(input_size)
+            images = _both_ways(images)
         preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
         self._sizes = [(image.shape[0], image.shape[1]) for image in images]
         self._prepared = [preprocess(image) for image in images]
+
+    def __len__(self) -> int:
+        return len(self._sizes)
 
     def run(self, run: Callable[[Batch], list[RawDetections]], *, batch_size: int = 1) -> list[Detections]:
         """Everything found on each photo, in its pixels; a last batch is filled up from the front."""
@@ -237,6 +222,20 @@ class _Samples:
         return [postprocess(one, size=size) for one, size in zip(raw, self._sizes, strict=False)]
 
 
+def _limited(limits: tuple[int, int]) -> tuple[int, int]:
+    """Lower the (short, long) limits of photos that keep their aspect: their graph takes any size."""
+    factor = min(1.0, _SHORT_SIDE_COMPARED / limits[0])
+    return round(limits[0] * factor), round(limits[1] * factor)
+
+
+def _both_ways(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Two photos, one wide and one high, since the graph must follow their shape."""
+    first, second = images[0], images[1 % len(images)]
+    if (first.shape[0] < first.shape[1]) == (second.shape[0] < second.shape[1]):
+        second = np.ascontiguousarray(np.rot90(second))
+    return [first, second]
+
+
 def _check(network: nn.Layer, stage: Path, *, samples: _Samples) -> dict[str, Agreement]:
     """Compare the graphs with the network.
 
@@ -246,7 +245,7 @@ def _check(network: nn.Layer, stage: Path, *, samples: _Samples) -> dict[str, Ag
     reference = samples.run(lambda batch: _run_network(network, batch))
     agreements = {}
     for backend in _open_graphs(stage):
-        for batch_size in _BATCH_SIZES if backend.name == "onnx" else (1,):
+        for batch_size in samples.batch_sizes if backend.name == "onnx" else (1,):
             found = samples.run(backend.run, batch_size=batch_size)
             label = backend.name if batch_size == 1 else f"{backend.name}, batch {batch_size}"
             agreements[label] = summarise(list(map(compare_detections, reference, found)))

@@ -7,6 +7,7 @@ import paddle
 from paddle import Tensor
 from paddle.vision.ops import generate_proposals
 
+from paddlex.nn.spatial_size import spatial_size
 from paddlex.repo_apis.paddle_detection.heads.rpn_anchors import AnchorGrid
 
 __all__ = ["ProposalLimits", "make_proposals"]
@@ -55,10 +56,10 @@ def make_proposals(
     Returns:
         Per photo (n, 4) xyxy in pixels of the network input. In tracing B has to be known, H and W not.
     """
-    grids = [
-        anchors.grid(level, *score.shape[2:]).reshape([*score.shape[2:], anchors.num_anchors, 4])
-        for level, score in enumerate(scores)
-    ]
+    grids = []
+    for level, score in enumerate(scores):
+        size = spatial_size(score)
+        grids.append(anchors.grid(level, *size).reshape([*size, anchors.num_anchors, 4]))
     proposals = []
     # Photo by photo: the operator does the same inside, and photos cannot influence one another.
     for i in range(scores[0].shape[0]):
