@@ -40,7 +40,7 @@ from paddlex.training.random_state import seed_everything
 from paddlex.training.results import BEST, FINAL
 from paddlex.training.run_log import RunLog
 from paddlex.utils.charts_curves import training_curve
-from paddlex.utils.errors import ExportError, PaddleXError, WeightsError
+from paddlex.utils.errors import PaddleXError, WeightsError
 from paddlex.utils.files import write_text
 from paddlex.utils.logging import logger
 
@@ -321,7 +321,8 @@ def _export(run: _Run, name: str, *, dataset_dir: Path) -> dict[str, Any]:
             output_dir=run.output_dir / name / _INFERENCE,
             dataset_dir=dataset_dir,
         )
-    except ExportError as error:
-        logger.error("%s was not exported: %s", weight_path, error)
+    except Exception as error:  # a bug there must not cost the days of a training
+        unexpected = not isinstance(error, PaddleXError)
+        logger.error("%s was not exported: %s", weight_path, error, exc_info=unexpected)
         entry |= {"inference": None, "export_error": str(error)}
     return entry

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -119,6 +121,30 @@ def test_train_from_other_classes_skips_heads_and_keeps_the_stem_frozen(
     assert not np.array_equal(
         weights["transformer.enc_output.0.weight"], network.state_dict()["transformer.enc_output.0.weight"]
     )
+
+
+def build_unexportable(**options: Any) -> Any:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("as a bug would")
+
+    network = build_tiny(**options)
+    network.forward_official = broken
+    return network
+
+
+def test_a_bug_of_the_export_is_said_and_does_not_fail_the_training(dataset: Path, tmp_path: Path) -> None:
+    fields = train(
+        spec=dataclasses.replace(tiny_spec(), builder="test_trainer:build_unexportable"),
+        dataset_dir=dataset,
+        output_dir=tmp_path / "output",
+        options=tiny_options(epochs=1),
+        config_text="",
+    )
+    entry = fields["models"]["best_model"]
+    assert entry["inference"] is None and "as a bug would" in entry["export_error"]
+    assert (tmp_path / "output" / entry["weights"]).is_file()
+    log = (tmp_path / "output" / "train.log").read_text(encoding="utf-8")
+    assert "best_model.pdparams was not exported: " in log and "Traceback" in log
 
 
 def run_script(dataset: Path, output: Path, *arguments: object) -> int:
