@@ -7,6 +7,7 @@ says otherwise it works in any unit, pixels or fractions of the image.
 import paddle
 from paddle import Tensor
 
+from paddlex.nn.coordinates import spatial_size
 from paddlex.nn.reductions import max_along
 
 __all__ = [
@@ -131,13 +132,15 @@ def masks_to_boxes(logits: Tensor, *, threshold: float = 0.0) -> Tensor:
         (..., 4) float32 xyxy in [0, 1]; the far corner is exclusive (a lone pixel has one pixel's area).
         An empty mask gives four zeros.
     """
-    height, width = logits.shape[-2:]
+    height, width = (
+        side if isinstance(side, int) else side.astype("float32") for side in spatial_size(logits)
+    )
     x_min, x_max = _extent(max_along(logits, axis=-2) > threshold, width)
     y_min, y_max = _extent(max_along(logits, axis=-1) > threshold, height)
     return paddle.stack([x_min / width, y_min / height, x_max / width, y_max / height], axis=-1)
 
 
-def _extent(occupied: Tensor, length: int) -> tuple[Tensor, Tensor]:
+def _extent(occupied: Tensor, length: int | Tensor) -> tuple[Tensor, Tensor]:
     """Return the first set index and the last one plus 1 along the last axis; (0, 0) when none is set."""
     flags = occupied.astype("float32")
     index = paddle.arange(length, dtype="float32")

@@ -7,12 +7,12 @@ __all__ = ["coordinate_maps", "spatial_size"]
 
 
 def spatial_size(x: Tensor) -> list[int | Tensor]:
-    """Return height and width of x (B, C, H, W): numbers, or tensors where a traced graph has them free."""
-    sides = x.shape[2:]
+    """Return height and width of x (..., H, W): numbers, or tensors where a traced graph has them free."""
+    sides = x.shape[-2:]
     if -1 not in sides:
         return list(sides)
     shape = paddle.shape(x)
-    return [shape[2], shape[3]]
+    return [shape[-2], shape[-1]]
 
 
 def coordinate_maps(x: Tensor) -> Tensor:

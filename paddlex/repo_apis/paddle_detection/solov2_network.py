@@ -118,21 +118,19 @@ class SOLOv2(nn.Layer):
         Returns:
             "boxes" (B, K, 4) xyxy in fractions of the image without padding, around all set cells of the
             mask; "scores" (B, K) descending; "class_ids" (B, K) int64, -1 in rows that only fill up; "masks"
-            (B, K, H / 4, W / 4) in the network's `mask_form`. K is the largest count of the batch, at least
-            1 and below `limits.num_detections`.
+            (B, K, H / 4, W / 4) in the network's `mask_form`. K is between 1 and `limits.num_detections`.
         """
         predictions = self.candidates(image)
         found = [self._select(predictions, index) for index in range(image.shape[0])]
-        # Of each the last row, which is no instance, is left out.
-        count = max(1, *(len(segments.scores) - 1 for segments in found))
-        masks = paddle.stack([_fill_up(segments.masks[:-1], count, value=0.0) for segments in found])
-        content = paddle.concat([im_shape[:, 1:], im_shape[:, :1]], axis=1).unsqueeze(1)
-        padded = paddle.to_tensor([image.shape[3], image.shape[2]], dtype="float32")
-        shares = paddle.tile(padded / content, [1, 1, 2])
+        masks = _stack([segments.masks for segments in found], value=0.0)
+        scores = _stack([segments.scores for segments in found], value=0.0)
+        class_ids = _stack([segments.class_ids for segments in found], value=-1)
+        padding = paddle.shape(image)[2:].astype("float32") / im_shape
+        padding = paddle.concat([padding[:, 1:], padding[:, :1]] * 2, axis=1).unsqueeze(1)
         return {
-            "boxes": (masks_to_boxes(masks, threshold=_MASK_THRESHOLD) * shares).clip(max=1.0),
-            "scores": paddle.stack([_fill_up(s.scores[:-1], count, value=0.0) for s in found]),
-            "class_ids": paddle.stack([_fill_up(s.class_ids[:-1], count, value=-1) for s in found]),
+            "boxes": (masks_to_boxes(masks, threshold=_MASK_THRESHOLD) * padding).clip(max=1.0),
+            "scores": scores,
+            "class_ids": paddle.where(scores > 0.0, class_ids, paddle.full_like(class_ids, -1)),
             "masks": masks,
         }
 
@@ -218,7 +216,16 @@ def _require_multiples(image: Tensor) -> None:
         )
 
 
-def _fill_up(rows: Tensor, count: int, *, value: float) -> Tensor:
-    """Return `rows` (n, ...) with further ones up to `count` that hold `value`."""
-    missing = paddle.full([count - rows.shape[0], *rows.shape[1:]], value, rows.dtype)
-    return paddle.concat([rows, missing])
+def _stack(parts: Sequence[Tensor], *, value: float) -> Tensor:
+    """Join rows (n_i, ...) of each image to (B, K, ...), where `value` fills up to the largest n_i."""
+    if len(parts) == 1:
+        return parts[0].unsqueeze(0)  # its number of rows is unknown while a graph is traced
+    count = max(len(part) for part in parts)
+    return paddle.stack(
+        [
+            paddle.concat([part, paddle.full([count - len(part), *part.shape[1:]], value, part.dtype)])
+            if len(part) < count
+            else part
+            for part in parts
+        ]
+    )

@@ -71,7 +71,7 @@ def select_segments(
     """
     cells, scores, class_ids = _take_candidates(scores, limits=limits)
     kernels = paddle.concat([kernels, paddle.ones([1, kernels.shape[1]], kernels.dtype)])
-    masks = F.sigmoid(paddle.matmul(paddle.gather(kernels, cells), features.flatten(1)))
+    masks = F.sigmoid(paddle.matmul(paddle.gather(kernels, cells), features.flatten(1)).astype("float32"))
     hard = (masks > _MASK_THRESHOLD).astype(masks.dtype)
     areas = hard.sum(axis=1)
     # Below every area: the filler is kept even where it draws nothing.
@@ -83,7 +83,7 @@ def select_segments(
     scores = scores * matrix_nms(paddle.gather(hard, rows), class_ids, sigma=limits.sigma)
     kept = _rank(scores, allowed=paddle.logical_or(scores >= limits.keep_threshold, scores <= 0.0))
     kept = kept[: limits.num_detections]
-    height, width = spatial_size(features.unsqueeze(0))
+    height, width = spatial_size(features)
     return Segments(
         paddle.gather(scores, kept),
         paddle.gather(class_ids, kept),
@@ -140,7 +140,7 @@ def paste_probabilities(masks: Tensor, *, im_shape: Tensor, size: Tensor) -> Ten
         im_shape: (2,) height and width of the network input without padding.
         size: (2,) height and width of the photo.
     """
-    height, width = spatial_size(masks.unsqueeze(0))
+    height, width = spatial_size(masks)
     content, photo = im_shape.astype("int32"), size.astype("int32")
     enlarged = resize_bilinear(masks.unsqueeze(0), [height * 4, width * 4])
     enlarged = enlarged[:, :, : content[0], : content[1]]
