@@ -120,10 +120,6 @@ class InstanceShapes:
         """COCO compressed RLE of each mask on the whole canvas; `counts` is str, ready for JSON."""
         return [{**rle, "counts": rle["counts"].decode("ascii")} for rle in self._rles()]
 
-    def rasterize(self, size: tuple[int, int]) -> MaskCrops:
-        """Masks on a canvas of `size`, which the shapes are resized to first."""
-        return self.resize(size).to_crops()
-
     def roi_targets(
         self, indices: Sequence[int] | NDArray[Any], boxes: NDArray[Any], *, resolution: int
     ) -> NDArray[np.uint8]:

@@ -63,7 +63,6 @@ def test_place_cuts_what_leaves_the_canvas() -> None:
 def test_resize_by_a_whole_factor_enlarges_each_pixel() -> None:
     twice = mixed()[:2].resize((80, 120))
     np.testing.assert_array_equal(twice.to_dense(), dense()[:2].repeat(2, axis=1).repeat(2, axis=2))
-    np.testing.assert_array_equal(mixed()[:2].rasterize((80, 120)).to_dense(), twice.to_dense())
 
 
 def test_selection_by_slice_list_and_boolean() -> None:
