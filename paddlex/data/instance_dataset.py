@@ -15,11 +15,10 @@ from paddlex.data.formats.coco import (
     CocoAnnotation,
     CocoFile,
     CocoImage,
-    Fault,
     read_coco,
     resolve_photo,
-    summarise_faults,
 )
+from paddlex.data.formats.faults import Fault, summarise_faults
 from paddlex.data.formats.segmentation import Rle, Segmentation, segmentation_mask, segmentation_shape
 from paddlex.data.packing import PackedSegmentations
 from paddlex.structures.masks import MaskCrops

@@ -29,6 +29,7 @@ __all__ = [
     "ImageHeader",
     "image_header",
     "read_image",
+    "read_stored",
     "verify_image",
     "write_image",
 ]
@@ -103,6 +104,30 @@ def read_image(source: Path | str | bytes) -> NDArray[np.uint8]:
             return pixels
         image = Image.fromarray(pixels)
     return _decode(name, image, header)
+
+
+def read_stored(source: Path | str | bytes) -> tuple[NDArray[Any], ImageHeader]:
+    """Decode the numbers as they are stored, for files whose pixels are labels instead of colours.
+
+    Palettes give their indices, one bit gives 0 and 1, 16 bits stay 16 bits; nothing is turned upright.
+
+    Args:
+        source: a file, or its bytes.
+
+    Returns:
+        (H, W) or (H, W, channels) of the file's own type, and the header.
+
+    Raises:
+        ImageReadError: as `read_image`, but 32 bits are read too.
+    """
+    name, content = _load(source)
+    image, header = _open(name, content)
+    try:
+        image.load()
+        values = np.array(image)
+    except Exception as error:  # as in _open
+        raise _damaged(name, error) from error
+    return (values.astype(np.uint8) if values.dtype == np.bool_ else values), header
 
 
 def image_header(source: Path | str | bytes) -> ImageHeader:
@@ -241,8 +266,12 @@ def _decode(name: str, image: Image.Image, header: ImageHeader) -> NDArray[np.ui
     except ImageReadError as error:
         raise ImageReadError(f"{name}: {error}") from None
     except Exception as error:  # as in _open
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageReadError(f"{name}: damaged or cut short ({reason}); replace or remove it") from error
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> ImageReadError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return ImageReadError(f"{name}: damaged or cut short ({reason}); replace or remove it")
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -15,6 +15,7 @@ from paddlex.data.transforms.base import build_transforms
 from paddlex.structures.moves import restore_labels, restore_logits
 from paddlex.structures.sample import Sample
 from paddlex.structures.shapes import InstanceShapes
+from paddlex.utils.palette import voc_colors
 
 _INTERP = {"NEAREST": 0, "LINEAR": 1, "CUBIC": 2, "AREA": 3, "LANCZOS4": 4}
 _BOXES = np.array([[10, 12, 60, 50], [3, 70, 140, 96]], dtype=np.float32)
@@ -117,3 +118,9 @@ def test_predictions_come_back_to_the_photo(file: Path) -> None:
         values[f"{name}_logit"] = restore_logits(logits, moves)[None]
         values[f"{name}_label"] = restore_labels(logits.argmax(axis=0).astype(np.int32), moves)[None, None]
     assert reference.faults("restore", values) == []
+
+
+@each_common
+def test_classes_have_the_published_colours(file: Path) -> None:
+    faults = reference_of(file).faults("visualize", {"color_map": voc_colors()})
+    assert [fault for fault in faults if "no value" not in fault] == []

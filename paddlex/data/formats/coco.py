@@ -7,12 +7,12 @@ decides: training counts and skips, a check lists, everything else raises at the
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from paddlex.data.formats.faults import Fault
 from paddlex.data.formats.segmentation import Segmentation, SegmentationError, parse_segmentation
 from paddlex.utils.errors import FileFormatError
 from paddlex.utils.files import read_json, write_json
@@ -22,10 +22,8 @@ __all__ = [
     "CocoCategory",
     "CocoFile",
     "CocoImage",
-    "Fault",
     "read_coco",
     "resolve_photo",
-    "summarise_faults",
     "write_coco",
 ]
 
@@ -96,24 +94,6 @@ class CocoFile:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with one entry.
-
-    Attributes:
-        place: which entry, for example "annotation 12".
-        kind: the fault in words that are equal for equal faults, so that they can be counted.
-        found: what this entry holds.
-    """
-
-    place: str
-    kind: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.kind} ({self.found})"
-
-
 def read_coco(path: Path | str, *, faults: list[Fault] | None = None) -> CocoFile:
     """Read and validate a COCO instance file.
 
@@ -181,13 +161,6 @@ def resolve_photo(images_dir: Path, file_name: str) -> Path:
         tails.append(parts[-1:])
     candidates = [images_dir.joinpath(*tail) for tail in tails]
     return next((path for path in candidates if path.is_file()), candidates[0])
-
-
-def summarise_faults(faults: Sequence[Fault]) -> str:
-    """One line: how many of each kind, and where the first of the kind stands."""
-    first = {fault.kind: fault for fault in reversed(faults)}
-    counts = Counter(fault.kind for fault in faults)
-    return "; ".join(f"{count} x {kind} (first: {first[kind].place})" for kind, count in counts.most_common())
 
 
 # ---------------------------------------------------------------- entries

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import posixpath
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from paddlex.data.formats.names import is_file, is_utf8
+from paddlex.data.formats.names import is_file, is_utf8, path_tails
 from paddlex.utils.errors import FileFormatError
 from paddlex.utils.files import read_text
 
@@ -120,15 +119,9 @@ def _read_list(root: Path, name: str, *, errors: list[str], warnings: list[str])
 
 
 def _listed_file(root: Path, line: str) -> str | None:
-    """Path of a listed file below `root`: the whole line, else its last column.
-
-    A path that was written elsewhere (absolute, of Windows, from a folder above) is found by its last parts.
-    """
+    """Path of a listed file below `root`: the whole line, else its last column."""
     for text in dict.fromkeys((line.strip(), line.split()[-1])):
-        path = posixpath.normpath(text.strip("\"'").replace("\\", "/"))
-        parts = [part for part in path.split("/") if part not in ("", "..")]
-        for start in range(len(parts)):
-            tail = "/".join(parts[start:])
+        for tail in path_tails(text):
             if tail.lower().endswith(".json") and is_file(root / tail):
                 return tail
     return None

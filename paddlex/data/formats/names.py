@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import unicodedata
 from pathlib import Path
 
-__all__ = ["is_file", "is_utf8", "name_key"]
+__all__ = ["is_file", "is_utf8", "name_key", "path_tails"]
 
 
 def name_key(name: str) -> str:
@@ -28,3 +29,14 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name too long, a null character
         return False
+
+
+def path_tails(text: str) -> list[str]:
+    r"""What a path in a list may mean below the data set, posix, the longest first.
+
+    A path that was written elsewhere (absolute, of Windows, from a folder above) is found by its last parts:
+    `D:\set\images\a.jpg` gives `D:/set/images/a.jpg`, `set/images/a.jpg`, `images/a.jpg`, `a.jpg`.
+    """
+    path = posixpath.normpath(text.strip().strip("\"'").replace("\\", "/"))
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    return ["/".join(parts[start:]) for start in range(len(parts))]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from paddlex.data.formats.coco import Fault, read_coco, resolve_photo, summarise_faults, write_coco
+from paddlex.data.formats.coco import read_coco, resolve_photo, write_coco
+from paddlex.data.formats.faults import Fault, summarise_faults
 from paddlex.utils.errors import FileFormatError
 
 SQUARE = [[10, 5, 30, 5, 30, 25, 10, 25]]

@@ -1,0 +1,120 @@
+"""Photos with a class index per pixel, from a list of photos and masks: index -> `Sample`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from paddlex.data.formats.faults import Fault, summarise_faults
+from paddlex.data.formats.index_mask import read_mask
+from paddlex.data.formats.names import is_file
+from paddlex.data.formats.pair_list import read_class_names, read_pair_list
+from paddlex.structures.sample import Sample
+from paddlex.utils.errors import DatasetError
+from paddlex.utils.images import read_image
+from paddlex.utils.logging import logger
+
+__all__ = ["SemanticDataset"]
+
+
+class SemanticDataset:
+    """The pairs of one list, in its order.
+
+    Lines that are no pair, and pairs of which a file is missing, are left out; one warning counts them.
+
+    Args:
+        root: the data set: what the list's paths are relative to.
+        list_file: the list, relative to `root`, e.g. `train.txt`.
+        num_classes: classes are 0 to this, exclusive.
+        ignore_index: mask value of pixels that count for nothing.
+
+    Attributes:
+        class_names: by class index: those of `class_name.txt` or `labels.txt` if it names as many, else
+            `class 0` and so on.
+
+    Raises:
+        FileFormatError: the list is missing or no text.
+        DatasetError: no usable pair.
+    """
+
+    def __init__(
+        self, root: Path | str, list_file: str = "train.txt", *, num_classes: int, ignore_index: int = 255
+    ) -> None:
+        self.root, self.list_file = Path(root), list_file
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        self.class_names = _class_names(self.root, num_classes)
+        listed = read_pair_list(self.root, list_file)
+        faults = list(listed.faults)
+        images, masks = [], []
+        for pair in listed.pairs:
+            missing = [name for name in (pair.image, pair.mask) if not is_file(self.root / name)]
+            if missing:
+                faults.append(Fault(f"line {pair.line}", "file is missing", ", ".join(missing)))
+            else:
+                images.append(pair.image)
+                masks.append(pair.mask)
+        # Arrays of text: workers share their memory, which lists of str would copy.
+        self._images = np.array(images, dtype=np.str_)
+        self._masks = np.array(masks, dtype=np.str_)
+        self._report(faults)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def describe(self, index: int) -> str:
+        """The photo's path, for messages."""
+        return str(self.root / str(self._images[index]))
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read photo `index` with its label map (H, W) uint8.
+
+        Raises:
+            ImageReadError: if photo or mask cannot be decoded.
+            IndexMaskError: if the mask holds no class indices.
+            DatasetError: if their sizes differ or a label is no class.
+        """
+        path = self.root / str(self._images[index])
+        image = read_image(path)
+        size = image.shape[0], image.shape[1]
+        return Sample(
+            image=image,
+            image_id=index,
+            path=path,
+            original_size=size,
+            label_map=self._label_map(self.root / str(self._masks[index]), size),
+        )
+
+    def _label_map(self, path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+        label_map = read_mask(path)
+        if label_map.shape != size:
+            height, width = label_map.shape
+            raise DatasetError(
+                f"{path}: {width} x {height} pixels, its photo has {size[1]} x {size[0]}; "
+                "make both one size; check_dataset lists all of them"
+            )
+        outside = (label_map >= self.num_classes) & (label_map != self.ignore_index)
+        if outside.any():
+            raise DatasetError(
+                f"{path}: label {label_map[outside][0]}; expected 0 to {self.num_classes - 1}, or "
+                f"{self.ignore_index} to be ignored; check_dataset lists all such labels and their remedy"
+            )
+        return label_map
+
+    def _report(self, faults: Sequence[Fault]) -> None:
+        where = self.root / self.list_file
+        reasons = f" ({summarise_faults(faults)})" if faults else ""
+        if not len(self):
+            raise DatasetError(f"{where}: no usable pair of photo and mask{reasons}; expected one a line")
+        if faults:
+            logger.warning("%s: left out %s", self.list_file, summarise_faults(faults))
+        logger.info("%s: %d photos, %d classes", self.list_file, len(self), self.num_classes)
+
+
+def _class_names(root: Path, num_classes: int) -> tuple[str, ...]:
+    found = read_class_names(root)
+    if found is not None and len(found[0]) == num_classes:
+        return found[0]
+    return tuple(f"class {index}" for index in range(num_classes))
