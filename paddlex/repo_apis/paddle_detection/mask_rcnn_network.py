@@ -11,7 +11,7 @@ from paddle import Tensor, nn
 
 from paddlex.nn.conv_bn import fuse_units, unfreeze_units
 from paddlex.nn.draws import UniformDraws
-from paddlex.repo_apis.paddle_detection.backbones.resnet import ResNet
+from paddlex.repo_apis.paddle_detection.backbones.resnet import ResNet, start_from_shortcuts
 from paddlex.repo_apis.paddle_detection.heads.box_head import BoxHead, BoxStage, CascadeBoxHead
 from paddlex.repo_apis.paddle_detection.heads.mask_head import MaskHead
 from paddlex.repo_apis.paddle_detection.heads.query_postprocess import original_sizes
@@ -184,6 +184,7 @@ class MaskRCNN(nn.Layer):
     def unfreeze_for_scratch(self) -> None:
         """Let every layer learn, normalisations included, for training without start weights."""
         unfreeze_units(self)
+        start_from_shortcuts(self)
 
     def trunk(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Return the levels, fine to coarse, and the objectness and deltas of their anchors.

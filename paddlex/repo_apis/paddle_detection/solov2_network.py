@@ -10,7 +10,7 @@ from paddle import Tensor, nn
 
 from paddlex.nn.boxes import masks_to_boxes
 from paddlex.nn.draws import UniformDraws
-from paddlex.repo_apis.paddle_detection.backbones.resnet import ResNet
+from paddlex.repo_apis.paddle_detection.backbones.resnet import ResNet, start_from_shortcuts
 from paddlex.repo_apis.paddle_detection.heads.query_postprocess import original_sizes
 from paddlex.repo_apis.paddle_detection.heads.solov2 import (
     SOLOv2Head,
@@ -163,6 +163,7 @@ class SOLOv2(nn.Layer):
     def unfreeze_for_scratch(self) -> None:
         """Let the whole backbone learn with the full learning rate, for training without start weights."""
         self.backbone.unfreeze()
+        start_from_shortcuts(self.backbone)
 
     def _predict(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Return kernels (B, D, g, g) and logits (B, C, g, g) of each level and the mask features."""

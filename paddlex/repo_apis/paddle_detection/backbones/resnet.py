@@ -6,6 +6,7 @@ from string import ascii_lowercase
 from types import MappingProxyType
 from typing import Literal
 
+import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
@@ -13,7 +14,7 @@ from paddlex.nn.conv_bn import ConvBN, unfreeze_units
 from paddlex.nn.frozen_bn import FrozenBatchNorm2D
 from paddlex.nn.initializers import kaiming_normal
 
-__all__ = ["BottleneckStage", "ResNet", "Variant"]
+__all__ = ["BottleneckStage", "ResNet", "Variant", "start_from_shortcuts"]
 
 Variant = Literal["b", "d"]
 
@@ -239,6 +240,19 @@ class ResNet(nn.Layer):
     def unfreeze(self) -> None:
         """Let every part learn with the full learning rate, as training without start weights needs."""
         unfreeze_units(self)
+
+
+def start_from_shortcuts(root: nn.Layer) -> None:
+    """Let every bottleneck block inside `root` begin as its shortcut (arXiv:1706.02677), to train from nothing.
+
+    Sixteen blocks that each add as much as they get make features four times as large and gradients that
+    end a training in its first steps.
+    """
+    for block in root.sublayers(include_self=True):
+        if isinstance(block, _Bottleneck):
+            block.branch2c.normalization.weight.set_value(
+                paddle.zeros_like(block.branch2c.normalization.weight)
+            )
 
 
 def _learn_affine(parts: Sequence[nn.Layer]) -> None:

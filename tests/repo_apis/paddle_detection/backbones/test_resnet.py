@@ -2,11 +2,16 @@
 
 import numpy as np
 import paddle
+import paddle.nn.functional as F
 import pytest
 from paddle import nn
 
 from paddlex.nn.frozen_bn import FrozenBatchNorm2D
-from paddlex.repo_apis.paddle_detection.backbones.resnet import BottleneckStage, ResNet
+from paddlex.repo_apis.paddle_detection.backbones.resnet import (
+    BottleneckStage,
+    ResNet,
+    start_from_shortcuts,
+)
 
 
 def _learning(layer: nn.Layer) -> set[str]:
@@ -108,3 +113,17 @@ def test_pooling_shortcut_averages_the_pixels_there_are() -> None:
 
     assert list(pooled.shape) == [1, 512, 3, 4]
     np.testing.assert_allclose(pooled.numpy(), 1.0, rtol=1e-4)
+
+
+def test_blocks_may_begin_as_their_shortcuts() -> None:
+    stage = BottleneckStage(2, in_channels=256, num_blocks=2).eval()
+    first, second = stage.children()
+    x = paddle.rand([1, 256, 8, 8])
+    with paddle.no_grad():
+        before = stage(x)
+        start_from_shortcuts(stage)
+        after = stage(x)
+
+        np.testing.assert_array_equal(after.numpy(), F.relu(first.short(x)).numpy())
+        assert not np.allclose(before.numpy(), after.numpy())
+    assert not second.branch2c.normalization.weight.numpy().any()
