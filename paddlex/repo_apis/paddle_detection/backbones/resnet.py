@@ -243,10 +243,10 @@ class ResNet(nn.Layer):
 
 
 def start_from_shortcuts(root: nn.Layer) -> None:
-    """Let every bottleneck block inside `root` begin as its shortcut (arXiv:1706.02677), to train from nothing.
+    """Let every bottleneck block inside `root` begin as its shortcut (arXiv:1706.02677).
 
-    Sixteen blocks that each add as much as they get make features four times as large and gradients that
-    end a training in its first steps.
+    For training from nothing: sixteen blocks that each add as much as they get make features four times as
+    large, and gradients that end a training in its first steps.
     """
     for block in root.sublayers(include_self=True):
         if isinstance(block, _Bottleneck):
