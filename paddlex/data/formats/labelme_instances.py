@@ -20,7 +20,13 @@ from paddlex.data.formats.labelme_shapes import (
 )
 from paddlex.structures.masks import MaskCrops
 
-__all__ = ["LabelMeInstance", "gather_instances", "instances_to_masks", "instances_to_shapes"]
+__all__ = [
+    "LabelMeInstance",
+    "draw_shape",
+    "gather_instances",
+    "instances_to_masks",
+    "instances_to_shapes",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +109,20 @@ def gather_instances(
             )
         groups.setdefault(("group", shape.group_id, shape.label), []).append(part)
     return [_instance(parts, size) for parts in groups.values()]
+
+
+def draw_shape(shape: LabelMeShape, *, size: tuple[int, int], findings: Findings) -> MaskCrops | None:
+    """The pixels of one shape by LabelMe's raster rule, as one mask.
+
+    None, with a warning, for what has no area or covers no pixel.
+
+    Args:
+        shape: in the frame of the photo.
+        size: (height, width) of the photo, pixels.
+        findings: where warnings are recorded.
+    """
+    part = _part(shape, size=size, findings=findings)
+    return None if part is None else part.drawn
 
 
 def _part(shape: LabelMeShape, *, size: tuple[int, int], findings: Findings) -> _Part | None:

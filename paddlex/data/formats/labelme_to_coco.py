@@ -7,33 +7,24 @@ not at all.
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from paddlex.data.formats.findings import Findings
-from paddlex.data.formats.labelme import fit_to_photo, read_labelme
-from paddlex.data.formats.labelme_instances import LabelMeInstance, gather_instances
-from paddlex.data.formats.labelme_lists import (
-    TRAIN_LIST,
-    VAL_LIST,
-    AnnotationLists,
-    read_annotation_lists,
+from paddlex.data.formats.labelme import LabelMeFile
+from paddlex.data.formats.labelme_folder import (
+    LabelMeFolder,
+    log_warnings,
+    read_labelme_folder,
+    stage_drawn_split,
+    staging_conversion,
 )
-from paddlex.data.formats.labelme_photos import Photo, PhotoFolder
+from paddlex.data.formats.labelme_instances import LabelMeInstance, gather_instances
 from paddlex.data.formats.staging import StagedFiles
-from paddlex.utils.errors import ConvertFailedError, DatasetFileNotFoundError, FileFormatError
-from paddlex.utils.logging import logger
-from paddlex.utils.progress import progress
 
 __all__ = ["ConversionSummary", "convert_labelme_to_coco"]
-
-# Warnings beyond these are counted only; all of them are in the summary.
-_LOGGED_WARNINGS = 20
 
 
 @dataclass(frozen=True)
@@ -76,14 +67,12 @@ class _Object:
 
 
 @dataclass(frozen=True)
-class _Record:
-    """One LabelMe file, read."""
+class _Content:
+    """What one LabelMe file holds."""
 
-    findings: Findings
-    photo: Photo | None = None
-    objects: tuple[_Object, ...] = ()
-    special_shapes: int = 0
-    skipped_shapes: int = 0
+    objects: tuple[_Object, ...]
+    special_shapes: int
+    skipped_shapes: int
 
 
 def convert_labelme_to_coco(
@@ -102,79 +91,51 @@ def convert_labelme_to_coco(
         DatasetFileNotFoundError: if the folder does not exist.
         ConvertFailedError: listing every fault of every file; the folder is as it was.
     """
-    root = Path(os.path.normpath(dataset_dir))
-    if not root.is_dir():
-        raise DatasetFileNotFoundError(f"{root}: no such folder; Global.dataset_dir must name the data set")
-    if not 0 < val_percent < 100:
-        raise ConvertFailedError(f"val_percent is {val_percent}; expected a share between 0 and 100")
-    try:
-        with StagedFiles(root) as staged:
-            return _convert(root, staged, seed=seed, val_percent=val_percent, num_workers=num_workers)
-    except OSError as error:
-        place = error.filename or root
-        raise ConvertFailedError(
-            f"{place}: cannot be written ({error.strerror or error}); nothing was changed, "
-            "make room or give the right to write"
-        ) from error
+    with staging_conversion(dataset_dir) as (root, staged):
+        folder = read_labelme_folder(
+            root,
+            staged,
+            digest=_content,
+            has_objects=lambda content: bool(content.objects),
+            seed=seed,
+            val_percent=val_percent,
+            num_workers=num_workers,
+        )
+        return _convert(root, staged, folder)
 
 
-def _convert(
-    root: Path, staged: StagedFiles, *, seed: int, val_percent: float, num_workers: int
-) -> ConversionSummary:
-    lists = read_annotation_lists(root, seed=seed, val_percent=val_percent)
-    photos = PhotoFolder(root, staged)
-    paths = list(dict.fromkeys(lists.train + lists.val))
-    with ThreadPoolExecutor(max_workers=max(1, num_workers)) as pool:
-        reading = pool.map(lambda path: _read(root, path, photos), paths)
-        read = list(progress(reading, description="Reading LabelMe files", total=len(paths)))
-    _require_sound(root, lists, read)
-
-    records = dict(zip(paths, read, strict=True))
-    placed = photos.place([record.photo for record in read if record.photo is not None])
-    names = dict(zip(paths, placed, strict=True))
-    labels = [item.label for record in read for item in record.objects]
+def _convert(root: Path, staged: StagedFiles, folder: LabelMeFolder[_Content]) -> ConversionSummary:
+    contents = [record.content for record in folder.records.values()]
+    labels = [item.label for content in contents for item in content.objects]
     category_ids = {label: number for number, label in enumerate(dict.fromkeys(labels), start=1)}
-    train = _coco(lists.train, records=records, names=names, category_ids=category_ids)
-    val = _coco(
-        lists.val, records=records, names=names, category_ids=category_ids, after=len(train["images"])
-    )
-    _stage(root, staged, lists=lists, train=train, val=val)
+    train = _coco(folder.lists.train, folder=folder, category_ids=category_ids)
+    val = _coco(folder.lists.val, folder=folder, category_ids=category_ids, after=len(train["images"]))
+    staged.add_json(train, root / "annotations" / "instance_train.json")
+    staged.add_json(val, root / "annotations" / "instance_val.json")
+    stage_drawn_split(root, staged, folder.lists)
     staged.commit()
-
-    warnings = [*lists.warnings, *_shared_photos(lists, names)]
-    warnings += [line for record in read for line in record.findings.warnings]
-    _log(warnings)
+    warnings = folder.warnings()
+    log_warnings(warnings)
     return ConversionSummary(
         class_names=tuple(category_ids),
         train_images=len(train["images"]),
         val_images=len(val["images"]),
         train_instances=len(train["annotations"]),
         val_instances=len(val["annotations"]),
-        special_shapes=sum(record.special_shapes for record in read),
-        skipped_shapes=sum(record.skipped_shapes for record in read),
-        added_photos=photos.added,
-        is_split=lists.is_split,
+        special_shapes=sum(content.special_shapes for content in contents),
+        skipped_shapes=sum(content.skipped_shapes for content in contents),
+        added_photos=folder.added_photos,
+        is_split=folder.lists.is_split,
         warnings=tuple(warnings),
     )
 
 
-def _read(root: Path, path: str, photos: PhotoFolder) -> _Record:
-    """Read one file wholly; what is wrong with it is in the record's findings."""
-    findings = Findings(path)
-    try:
-        file = read_labelme(root / path, findings=findings)
-    except FileFormatError as error:
-        findings.error(str(error).removeprefix(f"{root / path}: "))
-        return _Record(findings)
-    photo = photos.find(file, findings)
-    if photo is None:
-        return _Record(findings)
-    shapes = fit_to_photo(file, header=photo.header, findings=findings).shapes
-    instances = gather_instances(shapes, size=photo.header.size, findings=findings)
-    special = sum(shape.is_special for shape in shapes)
+def _content(file: LabelMeFile, size: tuple[int, int], findings: Findings) -> _Content:
+    instances = gather_instances(file.shapes, size=size, findings=findings)
+    special = sum(shape.is_special for shape in file.shapes)
     kept = sum(len(instance.numbers) for instance in instances)
     objects = tuple(_object(instance, findings) for instance in instances)
-    return _Record(findings, photo, objects, special, len(shapes) - special - kept)
+    return _Content(objects, special, len(file.shapes) - special - kept)
 
 
 def _object(instance: LabelMeInstance, findings: Findings) -> _Object:
@@ -186,32 +147,10 @@ def _object(instance: LabelMeInstance, findings: Findings) -> _Object:
     return _Object(instance.label, area, box, segmentation)
 
 
-def _require_sound(root: Path, lists: AnnotationLists, records: Sequence[_Record]) -> None:
-    problems = [*lists.errors, *(line for record in records for line in record.findings.errors)]
-    if not problems and not any(record.objects for record in records):
-        problems.append("no file holds an object; draw polygons in LabelMe first")
-    if problems:
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        raise ConvertFailedError(
-            f"{root}: not converted from LabelMe, nothing was changed; {count}:", problems
-        )
-
-
-def _stage(
-    root: Path, staged: StagedFiles, *, lists: AnnotationLists, train: dict[str, Any], val: dict[str, Any]
-) -> None:
-    staged.add_json(train, root / "annotations" / "instance_train.json")
-    staged.add_json(val, root / "annotations" / "instance_val.json")
-    if lists.is_split:
-        staged.add_text("".join(f"{path}\n" for path in lists.train), root / TRAIN_LIST)
-        staged.add_text("".join(f"{path}\n" for path in lists.val), root / VAL_LIST)
-
-
 def _coco(
     paths: Sequence[str],
     *,
-    records: dict[str, _Record],
-    names: dict[str, str],
+    folder: LabelMeFolder[_Content],
     category_ids: dict[str, int],
     after: int = 0,
 ) -> dict[str, list[dict[str, Any]]]:
@@ -222,12 +161,11 @@ def _coco(
     images: dict[str, dict[str, Any]] = {}
     annotations: list[dict[str, Any]] = []
     for path in paths:
-        photo, name = records[path].photo, names[path]
-        assert photo is not None
-        height, width = photo.header.size
+        record, name = folder.records[path], folder.names[path]
+        height, width = record.photo.header.size
         image = {"id": after + len(images) + 1, "file_name": name, "width": width, "height": height}
         image_id = images.setdefault(name, image)["id"]
-        for item in records[path].objects:
+        for item in record.content.objects:
             annotations.append(
                 {
                     "image_id": image_id,
@@ -242,26 +180,3 @@ def _coco(
             )
     categories = [{"name": name, "id": number} for name, number in category_ids.items()]
     return {"images": list(images.values()), "categories": categories, "annotations": annotations}
-
-
-def _shared_photos(lists: AnnotationLists, names: dict[str, str]) -> list[str]:
-    """Warn of photos that several files annotate, and of photos on both sides."""
-    warnings = []
-    for side in (lists.train, lists.val):
-        counts = Counter(names[path] for path in side)
-        for name in (name for name, count in counts.items() if count > 1):
-            files = ", ".join(path for path in side if names[path] == name)
-            warnings.append(f"{files}: all of one photo, {name}; their objects are joined")
-    both = {names[path] for path in lists.train} & {names[path] for path in lists.val}
-    if both:
-        warnings.append(
-            f"{len(both)} photo(s) in both train and val (one is {min(both)}); scores will flatter"
-        )
-    return warnings
-
-
-def _log(warnings: Sequence[str]) -> None:
-    for line in warnings[:_LOGGED_WARNINGS]:
-        logger.warning(line)
-    if len(warnings) > _LOGGED_WARNINGS:
-        logger.warning("and %d more warnings", len(warnings) - _LOGGED_WARNINGS)
