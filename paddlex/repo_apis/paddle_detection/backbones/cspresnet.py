@@ -7,6 +7,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
+from paddlex.nn.activations import silu
 from paddlex.nn.conv_bn import ConvBN
 from paddlex.nn.rep_conv import RepConv
 
@@ -17,7 +18,7 @@ _STRIDES = (8, 16, 32)
 
 def conv_swish(in_channels: int, out_channels: int, *, kernel_size: int, stride: int = 1) -> ConvBN:
     """Return a convolution with normalisation and swish, x * sigmoid(x)."""
-    return ConvBN(in_channels, out_channels, kernel_size=kernel_size, stride=stride, activation=F.silu)
+    return ConvBN(in_channels, out_channels, kernel_size=kernel_size, stride=stride, activation=silu)
 
 
 class RepBlock(nn.Layer):
@@ -32,7 +33,7 @@ class RepBlock(nn.Layer):
     def __init__(self, channels: int, *, shortcut: bool, scaled: bool) -> None:
         super().__init__()
         self.conv1 = conv_swish(channels, channels, kernel_size=3)
-        self.conv2 = RepConv(channels, channels, activation=F.silu, scaled=scaled)
+        self.conv2 = RepConv(channels, channels, activation=silu, scaled=scaled)
         self._shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:

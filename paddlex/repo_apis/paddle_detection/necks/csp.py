@@ -1,8 +1,8 @@
 """Blocks of the hybrid encoder: convolution with SiLU, and cross-stage partial fusion."""
 
-import paddle.nn.functional as F
 from paddle import Tensor, nn
 
+from paddlex.nn.activations import silu
 from paddlex.nn.conv_bn import ConvBN
 from paddlex.nn.initializers import fan_in_uniform
 from paddlex.nn.rep_conv import RepConv
@@ -17,7 +17,7 @@ def conv_silu(in_channels: int, out_channels: int, *, kernel_size: int, stride: 
         out_channels,
         kernel_size=kernel_size,
         stride=stride,
-        activation=F.silu,
+        activation=silu,
         weight_attr=fan_in_uniform(in_channels * kernel_size**2),
     )
 
@@ -38,7 +38,7 @@ class CSPRepBlock(nn.Layer):
         self.conv1 = conv_silu(in_channels, hidden, kernel_size=1)
         self.conv2 = conv_silu(in_channels, hidden, kernel_size=1)
         self.bottlenecks = nn.Sequential(
-            *(RepConv(hidden, hidden, activation=F.silu) for _ in range(num_units))
+            *(RepConv(hidden, hidden, activation=silu) for _ in range(num_units))
         )
         self.conv3 = None if hidden == out_channels else conv_silu(hidden, out_channels, kernel_size=1)
 
