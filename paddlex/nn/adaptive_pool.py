@@ -11,9 +11,9 @@ __all__ = ["average_bins"]
 def average_bins(x: Tensor, bins: int) -> Tensor:
     """Return the mean of every cell of a grid laid over x (B, C, H, W); (B, C, bins, bins).
 
-    The cells of `F.adaptive_avg_pool2d`, which ONNX has no operator for where height and width are free: cell i
-    of n reaches from floor(i * side / n) to ceil((i + 1) * side / n). So cells share pixels where n does not
-    divide the side.
+    The cells of `F.adaptive_avg_pool2d`, for which ONNX has no operator where height and width are free. Cell
+    i of n reaches from floor(i * side / n) to ceil((i + 1) * side / n), so cells share pixels where n does
+    not divide the side.
     """
     height, width = spatial_size(x)
     rows, columns = _bin_weights(height, bins=bins), _bin_weights(width, bins=bins)

@@ -1,4 +1,4 @@
-"""What all semantic segmentation networks share: losses of their heads, and outputs at the size of the input."""
+"""What all semantic segmentation networks share: losses of heads, and logits at the size of the input."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,6 +1,7 @@
 """U-Net (arXiv:1505.04597) with padded convolutions, so that the logits have the size of the image."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import paddle
 from paddle import Tensor, nn
@@ -34,7 +35,7 @@ class _Encoder(nn.Layer):
         self.down_sample_list = nn.LayerList(
             [
                 nn.Sequential(nn.MaxPool2D(kernel_size=2, stride=2), *_double_conv(before, after))
-                for before, after in zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
+                for before, after in pairwise(_WIDTHS)
             ]
         )
 
@@ -76,7 +77,7 @@ class _Decoder(nn.Layer):
         self.up_sample_list = nn.LayerList(
             [
                 _UpSample(before, after, use_deconv=use_deconv, align_corners=align_corners)
-                for before, after in zip(widths[:-1], widths[1:], strict=True)
+                for before, after in pairwise(widths)
             ]
         )
 

@@ -9,6 +9,7 @@ from paddle import Tensor, nn
 
 from paddlex.nn.conv_bn import ConvBN
 from paddlex.repo_apis.paddle_seg.conv_units import conv_bn
+from paddlex.utils.errors import ConfigError
 
 __all__ = ["ResNetVd"]
 
@@ -63,6 +64,16 @@ class _Bottleneck(nn.Layer):
         return F.relu(y + (x if self.short is None else self.short(x)))
 
 
+def _blocks(in_channels: int, *, width: int, stride: int, dilations: Sequence[int]) -> list[nn.Layer]:
+    """The blocks of one stage, of which the first strides."""
+    first = _Bottleneck(in_channels, width=width, stride=stride, dilation=dilations[0], projects=True)
+    further = (
+        _Bottleneck(width * _EXPANSION, width=width, stride=1, dilation=dilation, projects=False)
+        for dilation in dilations[1:]
+    )
+    return [first, *further]
+
+
 class ResNetVd(nn.Layer):
     """Backbone that returns the outputs of its four stages (arXiv:1812.01187, variant D; 1706.05587).
 
@@ -74,6 +85,9 @@ class ResNetVd(nn.Layer):
     Attributes:
         out_channels: channels of the outputs.
         strides: their strides.
+
+    Raises:
+        ConfigError: for another output stride, or other than three factors.
     """
 
     def __init__(
@@ -84,27 +98,29 @@ class ResNetVd(nn.Layer):
         multi_grid: Sequence[int] = (1, 1, 1),
     ) -> None:
         super().__init__()
+        if output_stride not in _DILATIONS:
+            raise ConfigError(f"output_stride: found {output_stride!r}, expected one of {(*_DILATIONS,)}")
+        counts = _NUM_BLOCKS[depth]
+        if len(multi_grid) != counts[-1]:
+            raise ConfigError(f"multi_grid: found {multi_grid!r}, expected {counts[-1]} factors")
         self.conv1_1 = _unit(3, 32, kernel_size=3, stride=2)
         self.conv1_2 = _unit(32, 32, kernel_size=3)
         self.conv1_3 = _unit(32, 64, kernel_size=3)
         self._stages: list[list[nn.Layer]] = []
-        channels = 64
-        for stage, count in enumerate(_NUM_BLOCKS[depth]):
-            width, blocks = 64 * 2**stage, []
-            for i in range(count):
-                dilation = _DILATIONS[output_stride][stage] * (multi_grid[i] if stage == 3 else 1)
-                block = _Bottleneck(
-                    channels,
-                    width=width,
-                    stride=2 if i == 0 and stage > 0 and dilation == 1 else 1,
-                    dilation=dilation,
-                    projects=i == 0,
-                )
-                blocks.append(self.add_sublayer(f"bb_{stage}_{i}", block))
-                channels = width * _EXPANSION
+        channels, strides = 64, [4]
+        for stage, (count, dilation) in enumerate(zip(counts, _DILATIONS[output_stride], strict=True)):
+            factors = multi_grid if stage == 3 else (1,) * count
+            stride = 2 if stage > 0 and dilation * factors[0] == 1 else 1
+            blocks = _blocks(
+                channels, width=64 * 2**stage, stride=stride, dilations=[dilation * f for f in factors]
+            )
             self._stages.append(blocks)
+            for i, block in enumerate(blocks):
+                self.add_sublayer(f"bb_{stage}_{i}", block)
+            channels = 64 * 2**stage * _EXPANSION
+            strides.append(strides[-1] * stride)
         self.out_channels = tuple(64 * 2**stage * _EXPANSION for stage in range(4))
-        self.strides = (4, 8, min(16, output_stride), min(32, output_stride))
+        self.strides = tuple(strides[1:])
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Map image (B, 3, H, W) to four features, fine to coarse."""
