@@ -50,12 +50,15 @@ def convert_graphs(graphs: Sequence[Path]) -> list[ModelProto]:
             raise MissingDependencyError(package, extra="cpu", why=_WHY)
     import onnx
 
+    from paddlex.modules.onnx_doubling import merge_doublings
+
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{number}.onnx" for number in range(len(graphs))]
         _convert(graphs, files)
         models = [onnx.load(file) for file in files]
     for graph, model in zip(graphs, models, strict=True):
         repair_group_norms(model, epsilons=list(_group_norm_epsilons(graph)))
+        merge_doublings(model)
         _drop_unused_initializers(model)
     return models
 

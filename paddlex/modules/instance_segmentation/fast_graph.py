@@ -14,6 +14,7 @@ from paddlex.inference.backends.fast_graph import FAST_OUTPUTS
 from paddlex.modules.export_onnx import convert_graphs, name_outputs
 from paddlex.modules.export_paddle import save_static_graph
 from paddlex.repo_apis.paddle_detection.mask_rcnn_network import MaskRCNN
+from paddlex.repo_apis.paddle_detection.ppyoloe_seg_network import PPYOLOESeg
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -35,10 +36,13 @@ def make_fast_graph(network: nn.Layer, *, input_size: tuple[int, int] | None) ->
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(network, MaskRCNN):
             return _two_stage(network, Path(folder))
+        if isinstance(network, PPYOLOESeg) and input_size is not None:
+            return _one_stage(network, Path(folder), input_size=input_size)
         return _traced(network, Path(folder), input_size=input_size)
 
 
 def _traced(network: nn.Layer, folder: Path, *, input_size: tuple[int, int] | None) -> ModelProto:
+    """The whole of `detect`, for networks that consist of operators which can be converted."""
     inputs: dict[str, tuple[int, ...]]
     if input_size is None:
         inputs = {"image": (1, 3, -1, -1), "im_shape": (1, 2)}
@@ -51,7 +55,7 @@ def _traced(network: nn.Layer, folder: Path, *, input_size: tuple[int, int] | No
 
 
 class _Detect(nn.Layer):
-    """A network's `detect` with outputs in order; an input of fixed size holds no padding."""
+    """A network's `detect` with outputs in order."""
 
     def __init__(self, network: nn.Layer, *, input_size: tuple[int, int] | None) -> None:
         super().__init__()
@@ -61,12 +65,17 @@ class _Detect(nn.Layer):
     def forward(self, image: Tensor, im_shape: Tensor | None = None) -> tuple[Tensor, ...]:
         if im_shape is None:
             assert self._input_size is not None
-            im_shape = paddle.concat([paddle.full([1, 1], float(side)) for side in self._input_size], axis=1)
+            im_shape = _unpadded(self._input_size)
         found = self.network.detect(image, im_shape)
         return found["boxes"], found["scores"], found["class_ids"].astype("int32"), found["masks"]
 
 
-# ---------------------------------------------------------------- two stages
+def _unpadded(input_size: tuple[int, int]) -> Tensor:
+    """The `im_shape` (1, 2) of inputs of fixed size, which hold no padding."""
+    return paddle.concat([paddle.full([1, 1], float(side)) for side in input_size], axis=1)
+
+
+# ---------------------------------------------------------------- networks with suppression of duplicates
 
 
 class _Part(nn.Layer):
@@ -79,6 +88,21 @@ class _Part(nn.Layer):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return self._function(x)
+
+
+def _one_stage(network: PPYOLOESeg, folder: Path, *, input_size: tuple[int, int]) -> ModelProto:
+    def candidates(image: Tensor) -> tuple[Tensor, ...]:
+        found = network.candidates(image, _unpadded(input_size))
+        return found["boxes"], found["scores"], found["coefficients"], found["prototypes"]
+
+    part = _Part(network, candidates).eval()
+    (model,) = convert_graphs(
+        [save_static_graph(part, folder, name="candidates", inputs={"x": (1, 3, *input_size)})]
+    )
+
+    from paddlex.modules.instance_segmentation.one_stage_onnx import assemble_one_stage
+
+    return assemble_one_stage(network, model, input_size=input_size)
 
 
 def _two_stage(network: MaskRCNN, folder: Path) -> ModelProto:

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto
 
+from paddlex.modules.instance_segmentation.fast_outputs import finish_fast_graph
 from paddlex.modules.onnx_builder import GraphBuilder, Value
+from paddlex.modules.onnx_suppression import best_by_class, suppress
 
 if TYPE_CHECKING:
     from paddlex.repo_apis.paddle_detection.heads.roi_align import RoIAlign
@@ -73,19 +75,9 @@ def assemble_two_stage(network: MaskRCNN, parts: TwoStageParts) -> ModelProto:
         network, rois, probabilities, deltas_of_classes, frame=frame, threshold=threshold
     )
     masks = _masks(network, parts.mask_branch, features, boxes, class_ids)
-    side = "mask_side"
-    return graph.finish(
-        {
-            "boxes": (_batch_of_one(boxes / frame), TensorProto.FLOAT, [1, "count", 4]),
-            "scores": (_batch_of_one(best), TensorProto.FLOAT, [1, "count"]),
-            "class_ids": (_batch_of_one(class_ids.cast(np.int32)), TensorProto.INT32, [1, "count"]),
-            "masks": (_batch_of_one(masks), TensorProto.FLOAT, [1, "count", side, side]),
-        }
+    return finish_fast_graph(
+        graph, boxes=boxes / frame, scores=best, class_ids=class_ids, masks=masks, mask_size=("side", "side")
     )
-
-
-def _batch_of_one(value: Value) -> Value:
-    return value.graph.op("Unsqueeze", value, [0])
 
 
 # ---------------------------------------------------------------- boxes
@@ -101,21 +93,6 @@ def _decode(deltas: Value, boxes: Value, *, weights: Sequence[float], frame: Val
     half = graph.op("Exp", graph.op("Min", scaled[2:4], _MAX_LOG_SCALE)) * size * 0.5
     corners = graph.concat([moved - half, moved + half], axis=-1)
     return graph.op("Min", graph.op("Max", corners, 0.0), frame)
-
-
-def _suppress(boxes: Value, scores: Value, *, iou: float, most: int, above: Value | float) -> Value:
-    """Rows (n, 3) of batch, class and index of the boxes kept, per batch and class in descending order.
-
-    Args:
-        boxes: (B, N, 4) xyxy.
-        scores: (B, C, N).
-        iou: a box that overlaps a better one of its class more than this is dropped.
-        most: boxes kept of a class.
-        above: boxes that do not score above it are dropped.
-    """
-    graph = boxes.graph
-    limit = above if isinstance(above, Value) else graph.constant([above])
-    return graph.op("NonMaxSuppression", boxes, scores, [most], [iou], limit)
 
 
 # ---------------------------------------------------------------- proposals
@@ -159,7 +136,7 @@ def _level_proposals(
     )
     side = graph.op("ReduceMin", boxes[2:4] - boxes[0:2], axes=[1], keepdims=0)
     large = graph.op("GreaterOrEqual", side, max(limits.min_size, 1.0))
-    kept = _suppress(
+    kept = suppress(
         boxes.reshape(1, -1, 4),
         graph.op("Where", large, best, _NEVER).reshape(1, 1, -1),
         iou=limits.nms_iou,
@@ -252,17 +229,13 @@ def _detections(
         frame=frame,
     ).transpose(1, 0, 2)
     boxes = graph.op("Expand", boxes, graph.concat([scores.length(), graph.constant([1, 1])]))
-    # Every class has boxes of its own: for the operator it is a photo with one class.
-    kept = _suppress(
+    place, best = best_by_class(
         boxes,
-        graph.op("Unsqueeze", scores, [1]),
+        scores,
         iou=limits.nms_iou,
         most=limits.keep_top_k,
         above=graph.op("Max", threshold, [limits.score_threshold]),
     )
-    place = graph.op("Gather", kept, [0, 2], axis=1)  # class and RoI
-    best, order = graph.top_k(graph.op("GatherND", scores, place), graph.constant([limits.keep_top_k]))
-    place = place.rows(order)
     return graph.op("GatherND", boxes, place), best, place[0:1].reshape(-1)
 
 
