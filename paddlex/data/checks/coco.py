@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlex.data.checks.photos import PhotoScan, check_copies, check_photos, photo_paths, scan_photos
-from paddlex.data.checks.problems import Problem
+from paddlex.data.checks.problems import Problem, Scan
 from paddlex.data.checks.segmentations import segmentation_faults
 from paddlex.data.checks.structure import (
     CocoFile,
@@ -26,37 +25,14 @@ from paddlex.utils.progress import progress
 if TYPE_CHECKING:
     from paddlex.utils.images import ImageHeader
 
-__all__ = ["SPLITS", "CocoScan", "check_coco_dataset"]
+__all__ = ["SPLITS", "check_coco_dataset"]
 
 SPLITS = ("train", "val")
 
 
-@dataclass(frozen=True)
-class CocoScan:
-    """What a full scan found.
-
-    Attributes:
-        problems: errors and warnings, in the order of the checks.
-        num_photos: different photos that were read.
-    """
-
-    problems: list[Problem] = field(default_factory=list)
-    num_photos: int = 0
-
-    @property
-    def errors(self) -> list[Problem]:
-        """Problems that forbid training."""
-        return [problem for problem in self.problems if problem.severity == "error"]
-
-    @property
-    def warnings(self) -> list[Problem]:
-        """Problems that training copes with."""
-        return [problem for problem in self.problems if problem.severity == "warning"]
-
-
 def check_coco_dataset(
     dataset_dir: Path, *, num_classes: int | None = None, allow_empty: bool = True, num_workers: int = 4
-) -> CocoScan:
+) -> Scan:
     """Check every photo and every annotation of a data set in COCO form.
 
     Expects `images/`, `annotations/instance_train.json` and `annotations/instance_val.json`. One fault hides
@@ -92,9 +68,9 @@ def check_coco_dataset(
         problems += _check_outlines(file, paths=paths[file.split], scans=scans)
         if not allow_empty:
             problems += _check_empty(file)
-    problems += check_copies(files, paths=paths, scans=scans)
+    problems += check_copies(paths, scans=scans)
     problems += _check_classes(*files, num_classes=num_classes)
-    return CocoScan(problems, num_photos=len(scans))
+    return Scan(problems, num_photos=len(scans))
 
 
 def _check_outlines(

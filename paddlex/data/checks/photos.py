@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from paddlex.data.checks.structure import CocoFile
     from paddlex.utils.images import ImageHeader
 
-__all__ = ["PhotoScan", "check_copies", "check_photos", "photo_paths", "scan_photos"]
+__all__ = [
+    "NameGuesses",
+    "PhotoScan",
+    "check_copies",
+    "check_photos",
+    "photo_paths",
+    "photo_unreadable",
+    "scan_photos",
+]
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ def check_photos(
     dataset_dir: Path, file: CocoFile, *, paths: Sequence[str], scans: Mapping[str, PhotoScan]
 ) -> Iterator[Problem]:
     """Photos that are missing, unreadable, or of another size than the annotations are drawn on."""
-    names = _Names(dataset_dir / "images")
+    names = NameGuesses(dataset_dir / "images", prefix="images/")
     for image, path in zip(file.images, paths, strict=True):
         scan = scans[path]
         where = f"image {image['id']} ({image['file_name']})"
@@ -98,20 +106,25 @@ def check_photos(
                 "error",
                 where=where,
                 found=f"{path} does not exist",
-                remedy=names.suggest(path),
+                remedy=names.guess(path) or "put it there, or remove its entry and its annotations",
             )
         elif scan.header is None:
-            found, _, remedy = scan.fault.rpartition("; ")
-            yield Problem(
-                kind="photo-unreadable",
-                severity="error",
-                file=path,
-                where=f"image {image['id']} of {file.name}",
-                found=found or scan.fault,
-                remedy=remedy if found else "replace or remove it",
-            )
+            yield photo_unreadable(path, scan, where=f"image {image['id']} of {file.name}")
         else:
             yield from _size_problems(file, image, header=scan.header, where=where)
+
+
+def photo_unreadable(path: str, scan: PhotoScan, *, where: str) -> Problem:
+    """The problem of a photo that is there but cannot be decoded."""
+    found, _, remedy = scan.fault.rpartition("; ")
+    return Problem(
+        kind="photo-unreadable",
+        severity="error",
+        file=path,
+        where=where,
+        found=found or scan.fault,
+        remedy=remedy if found else "replace or remove it",
+    )
 
 
 def _size_problems(
@@ -169,32 +182,35 @@ def _size(size: tuple[int, int]) -> str:
     return f"{size[1]} x {size[0]}"
 
 
-class _Names:
-    """Guesses what a missing photo was meant to be; lists the folder when first asked."""
+class NameGuesses:
+    """Guesses what a missing file was meant to be; lists the folder when first asked.
 
-    def __init__(self, images_dir: Path) -> None:
-        self._images_dir = images_dir
+    Args:
+        folder: where to look.
+        prefix: what paths to be guessed have in front of their name below `folder`.
+    """
+
+    def __init__(self, folder: Path, *, prefix: str = "") -> None:
+        self._folder, self._prefix = folder, prefix
         self._names: dict[str, str] | None = None
 
-    def suggest(self, path: str) -> str:
-        """A remedy."""
+    def guess(self, path: str) -> str | None:
+        """A remedy that names a file of the same name in other case or with another suffix."""
         if self._names is None:
-            files = sorted(file.relative_to(self._images_dir) for file in self._images_dir.rglob("*.*"))
+            files = sorted(file.relative_to(self._folder) for file in self._folder.rglob("*.*"))
             by_stem = {file.with_suffix("").as_posix().casefold(): file.as_posix() for file in files}
             self._names = {**by_stem, **{file.as_posix().casefold(): file.as_posix() for file in files}}
-        wanted = PurePosixPath(path.removeprefix("images/").casefold())
+        wanted = PurePosixPath(path.removeprefix(self._prefix).casefold())
         for key in (wanted, wanted.with_suffix("")):
             if key.as_posix() in self._names:
                 return f"correct its name if {self._names[key.as_posix()]} is meant"
-        return "put it there, or remove its entry and its annotations"
+        return None
 
 
 # ---------------------------------------------------------------- photos and their copies
 
 
-def check_copies(
-    files: Sequence[CocoFile], *, paths: Mapping[str, Sequence[str]], scans: Mapping[str, PhotoScan]
-) -> Iterator[Problem]:
+def check_copies(paths: Mapping[str, Sequence[str]], *, scans: Mapping[str, PhotoScan]) -> Iterator[Problem]:
     """Photos of the training set that are validated on, by path or, under another name, by content."""
     shared = sorted(set(paths["train"]) & set(paths["val"]))
     for path in shared:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-__all__ = ["Problem", "Severity", "list_briefly"]
+__all__ = ["Problem", "Scan", "Severity", "list_briefly"]
 
 Severity = Literal["error", "warning"]
 
@@ -42,6 +42,29 @@ class Problem:
     def to_json(self) -> dict[str, str]:
         """The attributes and the whole line as `message`."""
         return {**asdict(self), "message": str(self)}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a full scan found.
+
+    Attributes:
+        problems: errors and warnings, in the order of the checks.
+        num_photos: different photos that were read.
+    """
+
+    problems: list[Problem] = field(default_factory=list)
+    num_photos: int = 0
+
+    @property
+    def errors(self) -> list[Problem]:
+        """Problems that forbid training."""
+        return [problem for problem in self.problems if problem.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """Problems that training copes with."""
+        return [problem for problem in self.problems if problem.severity == "warning"]
 
 
 def list_briefly(problems: Iterable[Problem], *, limit: int = 20) -> list[str]:
