@@ -32,15 +32,15 @@ class SplitSummary:
 
     Attributes:
         photos: listed photos.
-        empty_photos: those without objects.
-        annotations: annotations, of any kind.
-        class_counts: objects (or pixels) per class.
+        class_counts: per class its objects, or the photos that show it.
+        annotations: annotations, of any kind; None where photos are annotated as a whole.
+        empty_photos: photos without objects; None likewise.
     """
 
     photos: int
-    empty_photos: int
-    annotations: int
     class_counts: Sequence[int]
+    annotations: int | None = None
+    empty_photos: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,8 @@ class DatasetSummary:
         class_names: in the order of class indices.
         class_ids: ids by which the files know the classes.
         splits: "train" and "val".
+        counted: what `class_counts` counts, in a word or two.
+        num_classes: to be reported; None for all that have a name.
         notes: lines worth telling.
         problems: warnings that need the counts.
     """
@@ -58,6 +60,8 @@ class DatasetSummary:
     class_names: Sequence[str]
     class_ids: Sequence[int]
     splits: Mapping[str, SplitSummary]
+    counted: str = "objects"
+    num_classes: int | None = None
     notes: Sequence[str] = field(default_factory=tuple)
     problems: Sequence[Problem] = field(default_factory=tuple)
 
@@ -188,15 +192,12 @@ def _failure(problems: Sequence[Problem]) -> str:
 
 def _attributes(summary: DatasetSummary, samples: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     paths = {split: [f"{FOLDER}/{_SAMPLES}/{name}" for name in names] for split, names in samples.items()}
-    return {
-        "num_classes": len(summary.class_names),
-        "train_samples": summary.splits["train"].photos,
-        "train_sample_paths": paths["train"],
-        "val_samples": summary.splits["val"].photos,
-        "val_sample_paths": paths["val"],
-        "train_annotations": summary.splits["train"].annotations,
-        "val_annotations": summary.splits["val"].annotations,
-    }
+    num_classes = summary.num_classes if summary.num_classes is not None else len(summary.class_names)
+    attributes: dict[str, Any] = {"num_classes": num_classes}
+    for name, split in summary.splits.items():
+        attributes |= {f"{name}_samples": split.photos, f"{name}_sample_paths": paths[name]}
+    annotations = {f"{name}_annotations": split.annotations for name, split in summary.splits.items()}
+    return attributes | {name: count for name, count in annotations.items() if count is not None}
 
 
 def _draw_histogram(path: Path, summary: DatasetSummary) -> None:
@@ -211,7 +212,7 @@ def _table(summary: DatasetSummary) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title="Classes and objects", show_footer=False)
+    table = Table(title=f"Classes and {summary.counted}", show_footer=False)
     table.add_column("id", justify="right")
     table.add_column("name")
     for split in summary.splits:
@@ -220,9 +221,11 @@ def _table(summary: DatasetSummary) -> str:
     for i, (class_id, name) in enumerate(zip(summary.class_ids, summary.class_names, strict=True)):
         table.add_row(str(class_id), name, *(str(split.class_counts[i]) for split in splits))
     table.add_section()
-    table.add_row("", "objects", *(str(sum(split.class_counts)) for split in splits))
+    if splits[0].annotations is not None:
+        table.add_row("", summary.counted, *(str(sum(split.class_counts)) for split in splits))
     table.add_row("", "photos", *(str(split.photos) for split in splits))
-    table.add_row("", "photos without objects", *(str(split.empty_photos) for split in splits))
+    if splits[0].empty_photos is not None:
+        table.add_row("", f"photos without {summary.counted}", *(str(split.empty_photos) for split in splits))
     buffer = io.StringIO()
     Console(file=buffer, width=88, markup=False, emoji=False).print(table)
     return "\n" + buffer.getvalue().rstrip()

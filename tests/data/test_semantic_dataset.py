@@ -66,7 +66,7 @@ def test_batches_carry_label_maps_from_workers_too(tiny: Path) -> None:
 def test_lines_that_cannot_be_used_are_counted(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (tiny / "train.txt").open("a") as file:
         file.write("images/gone.png annotations/photo0.png\nimages/photo0.png\n")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "paddlex"):
         assert len(SemanticDataset(tiny, num_classes=3)) == 4
     assert "1 x file is missing (first: line 5)" in caplog.text
     assert "1 x not a photo and its mask" in caplog.text

@@ -44,6 +44,11 @@ class MaskScan:
         """The values that occur."""
         return set(np.flatnonzero(self.counts).tolist())
 
+    @property
+    def labels(self) -> set[int]:
+        """The classes that occur: all values but 255."""
+        return self.values - {IGNORE_INDEX}
+
 
 def scan_masks(dataset_dir: Path, paths: Iterable[str], *, num_workers: int) -> dict[str, MaskScan]:
     """Read all masks wholly and count their values.

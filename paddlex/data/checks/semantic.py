@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddlex.data.checks.label_values import check_classes, check_label_values
-from paddlex.data.checks.masks import IGNORE_INDEX, MaskScan, check_pairs, scan_masks
+from paddlex.data.checks.masks import MaskScan, check_pairs, scan_masks
 from paddlex.data.checks.photos import check_copies, scan_photos
 from paddlex.data.checks.problems import Problem, Scan
 from paddlex.data.formats.faults import Fault
@@ -39,8 +39,7 @@ class SemanticScan(Scan):
     @property
     def labels(self) -> list[int]:
         """The classes that occur, ascending."""
-        values = set().union(*(mask.values for mask in self.masks.values())) if self.masks else set()
-        return sorted(values - {IGNORE_INDEX})
+        return sorted({label for mask in self.masks.values() for label in mask.labels})
 
 
 def check_semantic_dataset(

@@ -1,0 +1,1 @@
+"""Semantic segmentation: check, train, evaluate, export, predict."""
