@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,15 @@ def reference_of(file: Path) -> Reference:
     return Reference(file)
 
 
-def seed_of(reference: Reference) -> int:
-    return int(reference.info["input"]["seed"])
+def numbers_in(text: str) -> tuple[int, ...]:
+    """The whole numbers of a text, as of a written shape."""
+    return tuple(map(int, re.findall(r"\d+", text)))
 
 
 def logits_of(reference: Reference) -> np.ndarray:
-    """(2, C, 120, 160) float32."""
-    base = image(seed_of(reference), (2, 3, 120, 160))
+    """(N, C, H, W) float32."""
+    seed, *shape = numbers_in(re.search(r"image\(([^)]*)\)", reference.info["input"]["logits"])[1])
+    base = image(seed, tuple(shape))
     stacked = np.concatenate([base, 1 - base, base[:, ::-1] * base], axis=1)
     return (6 * (stacked[:, : reference.info["num_classes"]] - 0.5)).astype(np.float32)
 
@@ -40,5 +43,15 @@ def labels(seed: int, shape: tuple[int, int, int], num_classes: int) -> np.ndarr
 
 
 def loss_labels(reference: Reference) -> np.ndarray:
-    """(2, 120, 160) int64, of the logits' pixels."""
-    return labels(seed_of(reference), (2, 120, 160), reference.info["num_classes"])
+    """(N, H, W) int64, of the logits' pixels."""
+    seed, *shape, num_classes = numbers_in(reference.info["input"]["loss_labels"])
+    return labels(seed, tuple(shape), num_classes)
+
+
+def photo_of(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """(H, W, 3) uint8, its channels named B, G, R, and (H, W) labels: what the transforms were applied to."""
+    said = next(check["what"] for check in reference.info["checks"] if "uint8_image(" in check["what"])
+    further, *size = numbers_in(re.search(r"uint8_image\(seed\+([^)]*)\)", said)[1])
+    seed = int(reference.info["input"]["seed"]) + further
+    pixels = np.floor(255 * image(seed, (1, 3, *size))[0].transpose(1, 2, 0)).astype(np.uint8)
+    return pixels, labels(seed, (1, *size), reference.info["num_classes"])[0].astype(np.uint8)

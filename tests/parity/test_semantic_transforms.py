@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fill import image
-from semantic_common import each_common, labels, logits_of, reference_of, seed_of
+from semantic_common import each_common, logits_of, numbers_in, photo_of, reference_of
 
 from paddlex.data.transforms.base import build_transforms
 from paddlex.structures.moves import restore_labels, restore_logits
@@ -81,8 +80,8 @@ def _operators() -> list[Any]:
 @pytest.mark.parametrize(("file", "name"), _operators())
 def test_transforms_give_the_published_samples(file: Path, name: str) -> None:
     reference = reference_of(file)
-    seed, size = seed_of(reference) + 200, (97, 141)
-    pixels = np.floor(255 * image(seed, (1, 3, *size))[0].transpose(1, 2, 0)).astype(np.uint8)
+    pixels, label_map = photo_of(reference)
+    size = label_map.shape
     transforms = _transforms_of(reference.info["input"]["transform_ops"][name])
     whole = Sample(
         image=np.ascontiguousarray(pixels[:, :, ::-1]),
@@ -92,7 +91,7 @@ def test_transforms_give_the_published_samples(file: Path, name: str) -> None:
         boxes=_BOXES,
         class_ids=np.array([0, 1]),
         masks=InstanceShapes.from_polygons(_POLYGONS, size=size),
-        label_map=labels(seed, (1, *size), reference.info["num_classes"])[0].astype(np.uint8),
+        label_map=label_map,
     )
     moved = transforms(whole, np.random.default_rng(0))
     # PaddleX 2 crops image and mask alone and leaves outlines where they were; ours go with the pixels.
@@ -112,7 +111,11 @@ def test_transforms_give_the_published_samples(file: Path, name: str) -> None:
 def test_predictions_come_back_to_the_photo(file: Path) -> None:
     reference = reference_of(file)
     logits = logits_of(reference)[0]
-    photo = Sample(image=np.zeros((151, 187, 3), np.uint8), image_id=0, path=Path(), original_size=(151, 187))
+    said = next(
+        check["what"] for check in reference.checks("restore").values() if "original" in check["what"]
+    )
+    size = numbers_in(re.search(r"original (\d+x\d+)", said)[1])
+    photo = Sample(image=np.zeros((*size, 3), np.uint8), image_id=0, path=Path(), original_size=size)
     values = {}
     for name, chain in re.findall(r"(\w+)=(\[.*?\])(?=;)", reference.info["input"]["restore"]):
         moves = _transforms_of(chain)(photo, np.random.default_rng(0)).moves
@@ -125,9 +128,7 @@ def test_predictions_come_back_to_the_photo(file: Path) -> None:
 def test_label_maps_are_drawn_in_the_published_colours(file: Path) -> None:
     """PaddleX 2 applies the table to B, G, R in its order."""
     reference = reference_of(file)
-    seed, size = seed_of(reference) + 200, (97, 141)
-    bgr = np.floor(255 * image(seed, (1, 3, *size))[0].transpose(1, 2, 0)).astype(np.uint8)
-    label_map = labels(seed, (1, *size), reference.info["num_classes"])[0]
+    bgr, label_map = photo_of(reference)
     values = {
         "color_map": voc_colors(),
         "seg": blend_label_map(bgr, label_map, colors=voc_colors(), weight=0.6),

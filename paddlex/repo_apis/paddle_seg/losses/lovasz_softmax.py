@@ -1,10 +1,13 @@
 """Lovász-softmax loss (arXiv:1705.08790): a convex surrogate of the mean IoU."""
 
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
+from numpy.typing import NDArray
 from paddle import Tensor
 
 __all__ = ["LovaszSoftmaxLoss"]
@@ -53,28 +56,40 @@ def _lovasz_hinge(probs: Tensor, truth: Tensor, *, count: int) -> Tensor:
         count: how many are true.
     """
     errors = (truth.astype("float32") - probs).abs()
-    order = _descending(errors.detach())
-    return (paddle.gather(errors, order) * _jaccard_gradient(paddle.gather(truth, order), count)).sum()
+    if not errors.place.is_cpu_place():
+        order = paddle.argsort(errors.detach(), descending=True)
+        gradient = _jaccard_gradient(paddle.gather(truth, order), count, arrays=paddle)
+        return (paddle.gather(errors, order) * gradient).sum()
+    # On the host NumPy sorts several times faster than Paddle, and no gradient is taken through the order.
+    order = _descending(errors.detach().numpy())
+    gradient = np.empty(len(order), np.float32)
+    gradient[order] = _jaccard_gradient(truth.numpy()[order], count, arrays=np)
+    return (errors * paddle.to_tensor(gradient)).sum()
 
 
-def _jaccard_gradient(truth: Tensor, count: int) -> Tensor:
+def _jaccard_gradient(truth: Any, count: int, *, arrays: ModuleType) -> Any:  # noqa: ANN401 (either's array)
     """What each further wrong pixel, in this order, adds to the Jaccard loss (the paper's equation 8).
 
     With all wrong up to pixel k the loss is 1 - I_k / U_k. The differences are written without subtracting
     neighbours, which in float32 would leave few digits of them.
+
+    Args:
+        truth: (P,) bool, a tensor or an array.
+        count: how many are true.
+        arrays: `paddle` or `numpy`, whichever `truth` belongs to.
     """
-    intersection = (count - paddle.cumsum(truth.astype("int64"))).astype("float32")
-    union = (count + paddle.cumsum((~truth).astype("int64"))).astype("float32")
+    intersection = (count - arrays.cumsum(truth.astype("int64"))).astype("float32")
+    union = (count + arrays.cumsum((~truth).astype("int64"))).astype("float32")
     # A pixel of the class takes one from I; another one adds one to U.
-    return paddle.where(truth, 1 / union, intersection / (union * (union - 1).clip(min=1)))
+    return arrays.where(truth, 1 / union, intersection / (union * (union - 1).clip(min=1)))
 
 
-def _descending(errors: Tensor) -> Tensor:
-    """(P,) indices that sort `errors`, all in [0, 1], from large to small."""
-    if not errors.place.is_cpu_place():
-        return paddle.argsort(errors, descending=True)
-    # Paddle's sort runs in one thread here. NumPy sorts plain integers with SIMD: bits of floats that are not
-    # negative are in the order of their values, and the index rides along below them.
-    bits = (~errors.numpy().view(np.uint32)).astype(np.uint64)
+def _descending(errors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(P,) indices that sort `errors`, none negative, from large to small.
+
+    Plain integers are sorted with SIMD: bits of floats that are not negative are in the order of their
+    values, and the index rides along below them.
+    """
+    bits = (~errors.view(np.uint32)).astype(np.uint64)
     packed = np.sort((bits << np.uint64(32)) | np.arange(len(bits), dtype=np.uint64))
-    return paddle.to_tensor((packed & np.uint64(0xFFFFFFFF)).astype(np.int64))
+    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)

@@ -10,7 +10,7 @@ import pytest
 
 from paddlex.repo_apis.paddle_seg.losses.cross_entropy import CrossEntropyLoss
 from paddlex.repo_apis.paddle_seg.losses.dice import DiceLoss
-from paddlex.repo_apis.paddle_seg.losses.lovasz_softmax import LovaszSoftmaxLoss
+from paddlex.repo_apis.paddle_seg.losses.lovasz_softmax import LovaszSoftmaxLoss, _jaccard_gradient
 from paddlex.repo_apis.paddle_seg.losses.mixed import choose_loss
 from paddlex.utils.errors import ConfigError
 
@@ -85,6 +85,15 @@ def test_lovasz_skips_classes_that_are_absent() -> None:
     # Both pixels are of class 0, with errors 1 - p; sorted from large to small each adds half.
     probs = paddle.nn.functional.softmax(logits, axis=1).numpy()[0, 0, 0]
     assert float(LovaszSoftmaxLoss()(logits, row(0, 0))) == pytest.approx((2 - probs.sum()) / 2, rel=1e-5)
+
+
+def test_jaccard_gradient_is_one_formula_for_host_and_device() -> None:
+    # Pixels of the class: 3. Wrong one by one: J is 1/3, 2/4, 3/4, 4/5, 5/5.
+    truth = np.array([True, False, True, False, True])
+    expected = np.diff([0, 1 / 3, 2 / 4, 3 / 4, 4 / 5, 1])
+    np.testing.assert_allclose(_jaccard_gradient(truth, 3, arrays=np), expected, rtol=1e-6)
+    on_device = _jaccard_gradient(paddle.to_tensor(truth), 3, arrays=paddle)
+    np.testing.assert_allclose(on_device.numpy(), expected, rtol=1e-6)
 
 
 def test_lovasz_gradient_is_that_of_finite_differences() -> None:
