@@ -9,6 +9,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from paddlex.nn.boxes import masks_to_boxes
+from paddlex.nn.conv_bn import fuse_units
 from paddlex.nn.draws import UniformDraws
 from paddlex.repo_apis.paddle_detection.backbones.resnet import ResNet, start_from_shortcuts
 from paddlex.repo_apis.paddle_detection.heads.query_postprocess import original_sizes
@@ -158,11 +159,13 @@ class SOLOv2(nn.Layer):
         """Do nothing: no table depends on the size of the image."""
 
     def fuse_for_deploy(self) -> None:
-        """Do nothing: inference engines fold the frozen normalisations into their convolutions."""
+        """Fold the normalisations of the backbone into their convolutions, for evaluation only."""
+        fuse_units(self.backbone)
 
     def unfreeze_for_scratch(self) -> None:
         """Let the whole backbone learn with the full learning rate, for training without start weights."""
         self.backbone.unfreeze()
+        start_from_shortcuts(self.backbone)
         start_from_shortcuts(self.backbone)
 
     def _predict(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:

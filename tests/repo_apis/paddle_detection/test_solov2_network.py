@@ -190,6 +190,24 @@ def _step(network: SOLOv2, optimizer: paddle.optimizer.Optimizer) -> dict[str, p
     return losses
 
 
+def test_fusing_folds_the_backbones_normalisations_and_keeps_the_features() -> None:
+    paddle.seed(0)
+    network = build_solov2(num_classes=3, head_width=32, num_head_convs=1, mask_width=32)
+    network.eval()
+    for name, entry in network.backbone.state_dict().items():
+        if name.endswith("_variance"):
+            entry.set_value(paddle.rand(entry.shape) + 0.5)
+    with paddle.no_grad():
+        before = network.backbone(images(1))
+        network.fuse_for_deploy()
+        after = network.backbone(images(1))
+
+    assert not [name for name in network.state_dict() if name.endswith("_variance")]
+    for ours, value in zip(after, before, strict=True):
+        tolerance = 1e-5 * float(value.abs().max())
+        np.testing.assert_allclose(ours.numpy(), value.numpy(), rtol=0, atol=tolerance)
+
+
 def test_from_scratch_the_whole_backbone_learns() -> None:
     network = build_solov2(num_classes=3, head_width=32, num_head_convs=1, mask_width=32)
     network.unfreeze_for_scratch()
