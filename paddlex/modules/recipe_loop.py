@@ -66,12 +66,21 @@ def build_loop(
         epochs=options.epochs,
         output_dir=output_dir,
         accumulate_steps=options.accumulate_steps,
-        clip_norm=recipe.optimizer.clip_norm if options.clip_norm == "recipe" else options.clip_norm,
+        clip_norm=_clip_norm(recipe, options, from_scratch=from_scratch),
         ema=_ema(network, recipe, wanted=options.ema),
         precision=precision,
         seed=options.seed,
         hooks=hooks,
     )
+
+
+def _clip_norm(recipe: Recipe, options: TrainOptions, *, from_scratch: bool) -> float | None:
+    """The norm that was chosen, else that for a start without weights, else the recipe's."""
+    if options.clip_norm != "recipe":
+        return options.clip_norm
+    if from_scratch and recipe.scratch_clip_norm is not None:
+        return recipe.scratch_clip_norm
+    return recipe.optimizer.clip_norm
 
 
 def _learning_rate(

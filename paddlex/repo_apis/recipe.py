@@ -111,6 +111,7 @@ class Recipe:
         learning_rate: base rate for `reference_batch` images a step.
         reference_batch: images per step over all cards that `learning_rate` was chosen for.
         scratch_learning_rate: rate without start weights, whatever the batch; None: as with them.
+        scratch_clip_norm: norm that gradients are clipped to without start weights; None: as with them.
         batch_size: images per card.
         input_size: (height, width) of evaluation; with `keep_ratio` the (short, long) limits that the photo
             is resized into.
@@ -138,6 +139,7 @@ class Recipe:
     deploy: Deploy
     network: dict[str, Any] = field(default_factory=dict)
     scratch_learning_rate: float | None = None
+    scratch_clip_norm: float | None = None
     keep_ratio: bool = False
     masks: Literal["dense", "shapes"] = "dense"
 

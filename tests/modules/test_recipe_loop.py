@@ -1,4 +1,4 @@
-"""The learning rate a run begins with."""
+"""The learning rate a run begins with, and the norm its gradients are clipped to."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from paddlex.modules.recipe_loop import _base_rate
+from paddlex.modules.recipe_loop import _base_rate, _clip_norm
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.training.options import TrainOptions
 
@@ -33,3 +33,19 @@ def test_rate_is_the_chosen_one_or_fits_start_and_batch(
 ) -> None:
     chosen = TrainOptions(epochs=1, **options)
     assert _base_rate(RECIPE, chosen, from_scratch=from_scratch) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "from_scratch", "norm"),
+    [("recipe", True, 10.0), ("recipe", False, None), (5.0, True, 5.0), (None, True, None)],
+    ids=["scratch", "start weights", "chosen", "switched off"],
+)
+def test_gradients_are_clipped_as_chosen_or_as_the_start_needs(
+    chosen: Any,  # noqa: ANN401 (a number, "recipe" or None)
+    from_scratch: bool,
+    norm: float | None,
+) -> None:
+    options = TrainOptions(epochs=1, batch_size=2, clip_norm=chosen)
+    # Published without clipping; from scratch the mask loss would throw the weights apart.
+    recipe = MODELS["PP-YOLOE_seg-S"].recipe
+    assert _clip_norm(recipe, options, from_scratch=from_scratch) == norm
