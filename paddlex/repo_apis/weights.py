@@ -100,10 +100,14 @@ def _compare(
     )
     misfits = {name for name, _, _ in skipped}
     used = set(matches.values())
+    # Layers shared between parts have two names for one tensor; a file may know only one of them.
+    filled = {id(entries[name]) for name in matches if name not in misfits}
     return LoadReport(
         loaded=tuple(name for name in matches if name not in misfits),
         skipped=skipped,
-        missing=tuple(name for name in entries if name not in matches),
+        missing=tuple(
+            name for name, entry in entries.items() if name not in matches and id(entry) not in filled
+        ),
         unused=tuple(name for name in arrays if name not in used),
     )
 

@@ -114,3 +114,14 @@ def test_load_weights_casts_half_precision() -> None:
         load_weights(network, {"0.weight": stored}, source="a", allow_partial=True)
         assert network.backbone[0].weight.dtype == paddle.float32
         np.testing.assert_array_equal(network.backbone[0].weight.numpy(), exact)
+
+
+def test_one_name_is_enough_for_a_tensor_that_has_two() -> None:
+    network = Network()
+    network.add_sublayer("tail", network.head)
+    arrays = {name: array for name, array in filled(network, 2.0).items() if not name.startswith("tail.")}
+
+    report = load_weights(network, arrays, source="a", allow_partial=False)
+
+    assert not report.missing
+    assert (network.state_dict()["tail.weight"].numpy() == 2.0).all()

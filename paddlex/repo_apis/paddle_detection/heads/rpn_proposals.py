@@ -7,7 +7,7 @@ import paddle
 from paddle import Tensor
 from paddle.vision.ops import generate_proposals
 
-from paddlex.nn.spatial_size import spatial_size
+from paddlex.nn.coordinates import spatial_size
 from paddlex.repo_apis.paddle_detection.heads.rpn_anchors import AnchorGrid
 
 __all__ = ["ProposalLimits", "make_proposals"]
