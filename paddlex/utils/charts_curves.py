@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,19 +103,27 @@ def pr_curve(
 
 
 def confusion_matrix_chart(
-    path: Path | str, *, counts: NDArray[np.int64], class_names: Sequence[str], title: str
+    path: Path | str,
+    *,
+    counts: NDArray[np.int64],
+    class_names: Sequence[str],
+    title: str,
+    unit: Literal["instances", "pixels"] = "instances",
 ) -> Path:
-    """Draw an instance confusion matrix: colour is the share of the row, numbers are counts.
+    """Draw a confusion matrix: colour is the share of the row, numbers are instances or percent of the row.
 
     Args:
         path: the PNG to write.
-        counts: (C + 1, C + 1), row = annotated class, column = predicted class, last = background (an object
-            found where none is annotated; an annotated object not found).
+        counts: row = annotated class, column = predicted class. Of instances (C + 1, C + 1), where the last
+            is the background (an object found where none is annotated; an annotated object not found); of
+            pixels (C, C).
         class_names: C names, in any script.
-        title: the thresholds the matrix was made with.
+        title: what the matrix was made with, as the thresholds.
+        unit: what was counted.
     """
     labels = [readable_label(name, instead=f"class {i}") for i, name in enumerate(class_names)]
-    labels.append(("background", ["DejaVu Sans"]))
+    if unit == "instances":
+        labels.append(("background", ["DejaVu Sans"]))
     count = len(labels)
     side = float(np.clip(3.2 + 0.42 * count, 5.0, 28.0))
     chart = figure(width=side + 1.0, height=side)
@@ -133,12 +141,16 @@ def confusion_matrix_chart(
             for tick, (_, families) in zip(ticks, labels, strict=True):
                 tick.set_fontfamily(families)
     if count <= _MOST_CLASSES_WITH_NUMBERS:
+        texts = counts.astype(str) if unit == "instances" else _percents(shares)
         for row, column in np.argwhere(counts > 0):
             color = "white" if shares[row, column] > 0.55 else "black"
-            axes.text(
-                column, row, str(counts[row, column]), ha="center", va="center", color=color, fontsize=9
-            )
+            axes.text(column, row, texts[row, column], ha="center", va="center", color=color, fontsize=9)
     return _save(chart, path)
+
+
+def _percents(shares: NDArray[np.float64]) -> NDArray[np.str_]:
+    """Shares as percent; what is less than one in a thousand is no zero."""
+    return np.array([["<0.1" if 0 < s < 0.001 else f"{100 * s:.1f}" for s in row] for row in shares])
 
 
 def _line(axes: Axes, points: Points, **style: Any) -> None:  # noqa: ANN401 (matplotlib's own)

@@ -69,6 +69,18 @@ def test_confusion_matrices_are_drawn_for_any_count_of_classes(tmp_path: Path, c
     assert count(tmp_path / "a.png", (8, 48, 107)) > 100
 
 
+def test_pixels_have_no_background_of_their_own(tmp_path: Path) -> None:
+    counts = np.diag([10_000_000, 5, 0]).astype(np.int64)
+    counts[0, 1] = 3
+    for unit, table in (("pixels", counts), ("instances", np.pad(counts, ((0, 1), (0, 1))))):
+        confusion_matrix_chart(
+            tmp_path / f"{unit}.png", counts=table, class_names=["sky", "道路", "car"], title="", unit=unit
+        )
+    # Three columns are wider than four on a chart of one size; its colour bar is the same.
+    dark = [count(tmp_path / f"{unit}.png", (8, 48, 107)) for unit in ("pixels", "instances")]
+    assert dark[0] > 1.2 * dark[1] > 1000
+
+
 def test_a_confusion_matrix_of_nothing_is_pale(tmp_path: Path) -> None:
     confusion_matrix_chart(
         tmp_path / "a.png", counts=np.zeros((3, 3), np.int64), class_names=["a", "b"], title=""
