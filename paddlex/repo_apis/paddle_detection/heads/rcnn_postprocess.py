@@ -25,6 +25,8 @@ __all__ = [
 
 # Sides of boxes are at least this where they divide, pixels.
 _SMALLEST_SIDE = 1e-6
+# Parts of a photo that masks are pasted into one after another.
+_BANDS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,8 @@ def paste_box_masks(masks: Tensor, boxes: Tensor, *, size: Tensor) -> Tensor:
     """Resample masks from their boxes onto the photo: int32 (n, H, W), 1 where the probability is >= 0.5.
 
     Bilinear between the centres of cells, zero outside of them. Along rows and columns the weights are
-    independent, so no (n, H, W, 2) grid of sampling points is needed.
+    independent, so no (n, H, W, 2) grid of sampling points is needed; and probabilities exist for one band of
+    the photo at a time, so that little more than the result is in memory.
 
     Args:
         masks: (n, M, M) probabilities, spanning each its box.
@@ -153,15 +156,20 @@ def paste_box_masks(masks: Tensor, boxes: Tensor, *, size: Tensor) -> Tensor:
         size: (2,) height and width of the photo.
     """
     cells = masks.shape[-1]
-    rows = _interpolation(boxes[:, 1], boxes[:, 3], pixels=size[0], cells=cells)
-    columns = _interpolation(boxes[:, 0], boxes[:, 2], pixels=size[1], cells=cells)
-    values = paddle.bmm(paddle.bmm(rows, masks), columns.transpose([0, 2, 1]))
-    return (values >= 0.5).astype("int32")
+    height, width = size.astype("int64").unbind()
+    # Bands of one height, because a traced graph does not know the photo's: the last one may overhang.
+    band_height = (height + _BANDS - 1) // _BANDS
+    rows = _interpolation(boxes[:, 1], boxes[:, 3], pixels=band_height * _BANDS, cells=cells)
+    columns = _interpolation(boxes[:, 0], boxes[:, 2], pixels=width, cells=cells).transpose([0, 2, 1])
+    bands = [
+        paddle.bmm(band, columns) >= 0.5 for band in paddle.split(paddle.bmm(rows, masks), _BANDS, axis=1)
+    ]
+    return paddle.concat(bands, axis=1)[:, :height].astype("int32")
 
 
 def _interpolation(low: Tensor, high: Tensor, *, pixels: Tensor, cells: int) -> Tensor:
     """Return the weight (n, pixels, cells) of each cell between `low` and `high` (n,) for each pixel."""
-    centres = paddle.arange(0, pixels.astype("int64"), dtype="float32") + 0.5
+    centres = paddle.arange(0, pixels, dtype="float32") + 0.5
     extents = (high - low).clip(min=_SMALLEST_SIDE).unsqueeze(1)
     places = (centres.unsqueeze(0) - low.unsqueeze(1)) / extents * float(cells) - 0.5
     distance = paddle.abs(places.unsqueeze(2) - paddle.arange(cells, dtype="float32"))
