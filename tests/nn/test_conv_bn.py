@@ -77,6 +77,34 @@ def test_fused_convolution_equals_the_unit() -> None:
     np.testing.assert_allclose(F.conv2d(x, kernel, bias, padding=1).numpy(), unit(x).numpy(), atol=1e-5)
 
 
+def test_a_bias_before_the_normalisation_is_fused_too() -> None:
+    unit = ConvBN(3, 4, kernel_size=3, bias=True, conv_name="_conv", norm_name="_batch_norm")
+    unit = _with_statistics(unit)
+    unit.eval()
+    x = paddle.randn([2, 3, 6, 6])
+    before = unit(x).numpy()
+    assert list(unit.state_dict())[:3] == ["_conv.weight", "_conv.bias", "_batch_norm.weight"]
+
+    unit.fuse()
+
+    np.testing.assert_allclose(unit(x).numpy(), before, atol=1e-5)
+    assert list(unit.state_dict()) == ["_conv.weight", "_conv.bias"]
+
+
+@pytest.mark.parametrize(("side", "first_pixel"), [(6, 0), (7, -1)], ids=["even", "odd"])
+def test_same_padding_of_a_strided_kernel_depends_on_the_side(side: int, first_pixel: int) -> None:
+    unit = ConvBN(1, 1, kernel_size=3, stride=2, padding="SAME")
+    unit.eval()
+    unit.conv.weight.set_value(paddle.ones([1, 1, 3, 3]))
+    picture = np.arange(side * side, dtype=np.float32).reshape(1, 1, side, side)
+    found = unit(paddle.to_tensor(picture)).numpy()[0, 0]
+
+    # The first kernel begins at `first_pixel` on both axes; pixels outside are zero.
+    covered = picture[0, 0, : first_pixel + 3, : first_pixel + 3]
+    assert found.shape == ((side + 1) // 2,) * 2
+    np.testing.assert_allclose(found[0, 0], covered.sum(), rtol=1e-4)
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_unit_fuses_into_its_own_convolution_once(frozen: bool) -> None:
     unit = _with_statistics(ConvBN(3, 4, kernel_size=3, stride=2, frozen_norm=frozen, activation=F.relu))

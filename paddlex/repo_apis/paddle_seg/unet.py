@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import paddle
 from paddle import Tensor, nn
@@ -13,7 +14,7 @@ from paddlex.repo_apis.paddle_seg.conv_units import conv_bn_relu
 from paddlex.repo_apis.paddle_seg.losses.mixed import Loss, choose_loss
 from paddlex.repo_apis.paddle_seg.network import SemanticNetwork
 
-__all__ = ["UNet", "build_unet"]
+__all__ = ["UNet", "build_unet", "build_unet_deconv"]
 
 _WIDTHS = (64, 128, 256, 512, 512)
 _LARGEST_STRIDE = 16
@@ -144,3 +145,8 @@ def build_unet(
         use_deconv=use_deconv,
         align_corners=align_corners,
     )
+
+
+def build_unet_deconv(*, num_classes: int, **options: Any) -> UNet:  # noqa: ANN401
+    """Build UNet-deconv; `options` are further arguments of `build_unet`, above these."""
+    return build_unet(num_classes=num_classes, **({"use_deconv": True} | options))
