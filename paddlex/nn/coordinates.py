@@ -8,9 +8,9 @@ __all__ = ["coordinate_maps", "spatial_size"]
 
 def spatial_size(x: Tensor) -> list[int | Tensor]:
     """Return height and width of x (..., H, W): numbers, or tensors where a traced graph has them free."""
-    sides = x.shape[-2:]
-    if -1 not in sides:
-        return list(sides)
+    # While tracing, a free side is -1, or a tensor already.
+    if all(isinstance(side, int) and side >= 0 for side in x.shape[-2:]):
+        return list(x.shape[-2:])
     shape = paddle.shape(x)
     return [shape[-2], shape[-1]]
 
