@@ -41,7 +41,7 @@ def test_rate_is_the_chosen_one_or_fits_start_and_batch(
     ids=["scratch", "start weights", "chosen", "switched off"],
 )
 def test_gradients_are_clipped_as_chosen_or_as_the_start_needs(
-    chosen: Any,  # noqa: ANN401 (a number, "recipe" or None)
+    chosen: Any,
     from_scratch: bool,
     norm: float | None,
 ) -> None:
