@@ -134,3 +134,27 @@ def test_label_maps_are_drawn_in_the_published_colours(file: Path) -> None:
         "seg": blend_label_map(bgr, label_map, colors=voc_colors(), weight=0.6),
     }
     assert reference.faults("visualize", values) == []
+
+
+@each_common
+def test_our_operators_serve_paddlex_1_too(file: Path) -> None:
+    """It resizes float32: normalised RGB, padded with zeros, for detection; BGR for segmentation."""
+    reference = reference_of(file)
+    bgr, _ = photo_of(reference)
+    half, imagenet = {"mean": [0.5] * 3, "std": [0.5] * 3}, _normalize()
+    chains = {
+        "det_eval": ("rgb", [imagenet, _by_short(80, 110), {"PadStride": {"stride": 32}}]),
+        "det_resize": ("rgb", [imagenet, _resize([70, 90], "CUBIC")]),
+        "seg_eval": ("bgr", [_OPERATORS["ResizeByLong"](120), _padding([96, 128]), _normalize(**half)]),
+    }
+    values = {}
+    for name, (order, specs) in chains.items():
+        pixels = np.ascontiguousarray(bgr[:, :, ::-1]) if order == "rgb" else bgr
+        photo = Sample(image=pixels.astype(np.float32), image_id=0, path=Path(), original_size=bgr.shape[:2])
+        specs = [{key: _listed(settings) for key, settings in spec.items()} for spec in specs]
+        moved = build_transforms(specs)(photo, np.random.default_rng(0))
+        values[f"{name}/image"] = moved.image
+        if name == "det_eval":
+            scale = moved.content_size[1] / bgr.shape[1]
+            values[f"{name}/im_resize_info"] = np.array([*moved.content_size, scale])
+    assert reference.faults("px1", values) == []
