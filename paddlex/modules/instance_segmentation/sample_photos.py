@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddlex.utils.errors import ImageReadError
-from paddlex.utils.images import read_image
+from paddlex.utils.images import IMAGE_SUFFIXES, read_image
 
 __all__ = ["find_sample_photos"]
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 # Enough to see a difference between graphs; larger photos only take longer.
 _LONGEST_SIDE = 640
 _MOST_FILES = 10_000
@@ -36,7 +35,7 @@ def find_sample_photos(folder: Path | None, *, count: int = 3) -> list[NDArray[n
 
 
 def _readable(folder: Path) -> Iterator[NDArray[np.uint8]]:
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    files = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     for path in sorted(itertools.islice(files, _MOST_FILES)):
         try:
             yield _shrink(read_image(path))
