@@ -72,14 +72,19 @@ class ConvBN(nn.Layer):
         return self._sub_layers[self._conv_name]
 
     @property
-    def normalization(self) -> nn.Layer | None:
-        """The batch normalisation, whatever its name; None once it is fused."""
-        return self._sub_layers.get(self._norm_name)
+    def normalization(self) -> nn.Layer:
+        """The batch normalisation, whatever its name; a fused unit has none."""
+        return self._sub_layers[self._norm_name]
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the normalisation is folded into the convolution."""
+        return self._norm_name not in self._sub_layers
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, in_channels, H, W) to (B, out_channels, H / stride, W / stride)."""
         x = self.convolution(x)
-        if self.normalization is not None:
+        if not self.is_fused:
             x = self.normalization(x)
         return x if self._activation is None else self._activation(x)
 
@@ -93,7 +98,7 @@ class ConvBN(nn.Layer):
 
     def fuse(self) -> None:
         """Fold the normalisation into the convolution, for evaluation only."""
-        if self.normalization is None:
+        if self.is_fused:
             return
         (kernel, bias), conv = fuse_conv_bn(self), self.convolution
         conv.weight.set_value(kernel)
@@ -127,7 +132,6 @@ def fuse_conv_bn(unit: ConvBN) -> tuple[Tensor, Tensor]:
         Kernel (out, in / groups, k, k) and bias (out,).
     """
     conv, norm = unit.convolution, unit.normalization
-    assert norm is not None
     with paddle.no_grad():
         scale = norm.weight / paddle.sqrt(norm._variance + norm._epsilon)
         mean = norm._mean if conv.bias is None else norm._mean - conv.bias
