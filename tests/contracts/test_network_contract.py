@@ -64,7 +64,7 @@ def _measure_statistics(network: nn.Layer) -> None:
                 norm._mean.set_value(output.mean(axis=[0, 2, 3]))
                 norm._variance.set_value(output.var(axis=[0, 2, 3]) + 0.1)
 
-            hooks.append(unit.conv.register_forward_post_hook(measure))
+            hooks.append(unit.convolution.register_forward_post_hook(measure))
     detect(network, make_images(2, seed=1))
     for hook in hooks:
         hook.remove()
