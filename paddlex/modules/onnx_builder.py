@@ -163,17 +163,18 @@ class GraphBuilder:
         Args:
             outputs: by name the value, its ONNX type and its shape, names being free axes.
         """
-        for name, (value, _, _) in outputs.items():
-            self._nodes.append(helper.make_node("Identity", [value.name], [name]))
+        ends = [helper.make_node("Identity", [value.name], [name]) for name, (value, _, _) in outputs.items()]
+        nodes = [*self._nodes, *ends]
+        used = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
-            self._nodes,
+            nodes,
             "fast",
             self._inputs,
             [
                 helper.make_tensor_value_info(name, kind, list(shape))
                 for name, (_, kind, shape) in outputs.items()
             ],
-            list(self._initializers.values()),
+            [tensor for tensor in self._initializers.values() if tensor.name in used],
         )
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION

@@ -154,6 +154,9 @@ def _deployed_copy(
     """A copy in evaluation mode, its re-parameterisable parts fused, made for one input size."""
     copy = spec.build(num_classes=num_classes, eval_size=input_size)
     weights = {name: value.astype("float32").numpy() for name, value in network.state_dict().items()}
+    broken = next((name for name, value in weights.items() if not np.isfinite(value).all()), None)
+    if broken is not None:
+        raise ExportError(f"{spec.name}: {broken} holds values that are not finite; export earlier weights")
     copy.set_state_dict({name: paddle.to_tensor(weights[name]) for name in copy.state_dict()})
     copy.eval()
     copy.fuse_for_deploy()
@@ -254,6 +257,11 @@ def _check(network: nn.Layer, stage: Path, *, samples: _Samples) -> dict[str, Ag
         raise ExportError(
             f"the exported graphs do not find what the network finds ({'; '.join(problems)}); nothing was "
             "written. Another version of paddlepaddle or paddle2onnx may help"
+        )
+    if not any(len(detections) for detections in reference):
+        logger.warning(
+            "the network finds nothing on the sample photos, nor do its graphs, which proves little: train "
+            "it longer, or set Global.dataset_dir to photos that show its objects"
         )
     return agreements
 

@@ -84,6 +84,38 @@ def test_rounding_is_no_problem() -> None:
     assert compare_detections(found(), other).problems() == []
 
 
+def test_a_detection_too_many_is_a_problem() -> None:
+    problems = compare_detections(take(found(), np.arange(8)), found()).problems()
+    assert problems == ["11 detections are not the network's"]
+
+
+def test_a_photo_without_objects_agrees_with_another() -> None:
+    nothing = take(found(), np.arange(0))
+    assert compare_detections(nothing, nothing).problems() == []
+    assert compare_detections(nothing, found()).problems() == ["19 detections are not the network's"]
+    assert compare_detections(found(), nothing).problems() == ["19 of 19 detections are missing"]
+
+
+def test_the_only_detection_is_asked_for() -> None:
+    only = take(found(), np.arange(1))
+    assert compare_detections(only, only).compared == 1
+    assert compare_detections(only, take(found(), np.arange(0))).problems()
+
+
+def test_of_many_faint_detections_one_may_be_decided_by_rounding() -> None:
+    offsets = [(8 * (i // 20), 10 * (i % 20)) for i in range(120)]
+    masks = MaskCrops.from_crops([np.ones((7, 9))] * 120, offsets, size=SIZE)
+    scores = np.linspace(0.9, 0.1, 120, dtype=np.float32)
+    many = Detections(boxes=masks.boxes(), scores=scores, class_ids=np.zeros(120, np.int64), masks=masks)
+
+    def without(*indices: int) -> list[str]:
+        return compare_detections(many, take(many, np.setdiff1d(np.arange(120), indices))).problems()
+
+    assert without(100) == []
+    assert without(100, 105, 110) == ["3 of 119 detections are missing"]
+    assert without(10) == ["1 of 119 detections are missing"]  # anyone would see that one
+
+
 def test_low_scores_do_not_count_beside_enough_good_ones() -> None:
     scores = np.array([0.8] * 15 + [0.04, 0.03, 0.02, 0.01, 0.005], np.float32)
     reference = dataclasses.replace(found(), scores=scores)

@@ -141,15 +141,26 @@ def test_the_exported_network_goes_on_training_as_it_was(without_converter: Any)
     assert all(np.array_equal(fresh[name], kept[name]) for name in fresh)
 
 
-def test_a_failed_export_leaves_the_old_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        (float("nan"), r"score_head\.\w+ holds values that are not finite"),
+        (0.0, "do not find what the network finds .*all scores are equal"),
+    ],
+    ids=["diverged", "without_opinion"],
+)
+def test_a_failed_export_leaves_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, fault: str
+) -> None:
     for name in FILES:
         (tmp_path / name).write_text(f"old {name}")
     before = hashes(tmp_path)
     network = filled_network()
-    bias = next(p for name, p in network.named_parameters() if name.endswith("score_head.bias"))
-    bias.set_value(paddle.full_like(bias, float("nan")))
+    for name, parameter in network.named_parameters():
+        if ".score_head." in name:
+            parameter.set_value(paddle.full_like(parameter, value))
     monkeypatch.setitem(sys.modules, "paddle2onnx", None)  # the Paddle graph is enough to fail
-    with pytest.raises(ExportError, match="do not find what the network finds"):
+    with pytest.raises(ExportError, match=fault):
         _export(network, tmp_path)
     assert hashes(tmp_path) == before
 
