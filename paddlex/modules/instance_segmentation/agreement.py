@@ -34,9 +34,9 @@ _CUT_MARGIN = 1e-5
 _WRONG_BOX = 0.05
 _NO_PAIR = 1.5
 
-# Limits. Runtimes that agree differ by rounding: scores below 1e-6, behind proposals 1e-5. Boxes and masks can
-# move further where a mask value at the threshold flips, as queries look where the mask before them is. A graph
-# whose group normalisations carry a wrong epsilon misses the score limit threefold.
+# Limits. Runtimes that agree differ by rounding: scores below 1e-6, behind proposals 1e-5. Boxes and masks
+# can move further where a mask value at the threshold flips, as queries look where the mask before them is.
+# A graph whose group normalisations carry a wrong epsilon misses the score limit threefold.
 _MAX_SCORE_DIFFERENCE = 0.005
 _MAX_MEAN_BOX_DIFFERENCE = 0.002
 _MIN_MEAN_MASK_IOU = 0.98
