@@ -57,13 +57,18 @@ def build_loop(
     )
     precision = Precision(options.amp)
     network, optimizer = precision.prepare(network, optimizer)
-    steps = -(-len(loader) // options.accumulate_steps) * options.epochs
+    steps_per_epoch = -(-len(loader) // options.accumulate_steps)
+    steps = options.iterations or steps_per_epoch * (options.epochs or 0)
+    learning_rate = _learning_rate(
+        recipe, options, from_scratch=from_scratch, total_steps=steps, epochs=steps / steps_per_epoch
+    )
     return Loop(
         network=network,
         loader=loader,
         optimizer=optimizer,
-        learning_rate=_learning_rate(recipe, options, from_scratch=from_scratch, total_steps=steps),
+        learning_rate=learning_rate,
         epochs=options.epochs,
+        iterations=options.iterations,
         output_dir=output_dir,
         accumulate_steps=options.accumulate_steps,
         clip_norm=_clip_norm(recipe, options, from_scratch=from_scratch),
@@ -84,14 +89,14 @@ def _clip_norm(recipe: Recipe, options: TrainOptions, *, from_scratch: bool) -> 
 
 
 def _learning_rate(
-    recipe: Recipe, options: TrainOptions, *, from_scratch: bool, total_steps: int
+    recipe: Recipe, options: TrainOptions, *, from_scratch: bool, total_steps: int, epochs: float
 ) -> LearningRate:
     """The recipe's schedule over the whole run, warm-up included."""
     base = _base_rate(recipe, options, from_scratch=from_scratch)
     wanted = _wanted_warmup(recipe, options, total_steps=total_steps)
     warmup = warmup_length(wanted, total_steps=total_steps)
     shortened = f" (shortened from {wanted} to a quarter of the run)" if warmup < wanted else ""
-    logger.info("%d steps in %d epochs, %d of warm-up%s", total_steps, options.epochs, warmup, shortened)
+    logger.info("%d steps in %.4g epochs, %d of warm-up%s", total_steps, epochs, warmup, shortened)
     schedule = recipe.schedule
     return LearningRate(
         base=base,

@@ -36,14 +36,15 @@ class Checkpoints(Hook):
 
     A checkpoint `<name>/` holds `<name>.pdparams` (the averaged weights where there is an average),
     `.pdema` (then the raw ones), `.pdopt`, `.pdstates` and `.info.json`. An evaluated epoch e, counted from
-    0, is saved as `e/`, the last one as `model_final/`, the best so far as `best_model/`; `latest/` is the
-    most recent of those that were not evaluated.
+    0, is saved as `e/`, the last one as `model_final/`; of a run that counts iterations, those after step n
+    are `iter_n/`. The best so far is `best_model/`; `latest/` is the most recent of those that were not
+    evaluated.
 
     Args:
         store: the folders.
         evaluate: scores the network as it is; returns the score that the best is chosen by, and all metrics.
         model_name: public name of the model.
-        eval_interval: epochs between evaluations.
+        eval_interval: epochs between evaluations, or steps where the run counts iterations.
         save_interval: steps between checkpoints inside an epoch, or None.
         patience: evaluations without a better score that end the run, or None.
         keep: evaluated checkpoints to keep.
@@ -81,19 +82,22 @@ class Checkpoints(Hook):
             self._store.copy(last.name, BEST)
         if last and last.name == FINAL and last.epoch < loop.epochs:
             self.history[-1] = self._rename(last, str(last.epoch - 1))
-        epoch = loop.position.epoch
-        resumed = epoch > 0 and loop.position.step_in_epoch == 0
-        if resumed and self._is_due(loop) and not (last and last.epoch == epoch):
+        if self._is_due(loop) and not (last and _progress(loop, last) == _progress(loop, loop.position)):
             self._save_and_evaluate(loop)
 
     def after_step(self, loop: Loop, report: StepReport) -> None:
         """Save inside an epoch when due, or when the run is to stop."""
+        if loop.counts_iterations and self._is_due(loop):
+            self._save_and_evaluate(loop)
+            return
         due = self._save_interval is not None and loop.position.step % self._save_interval == 0
         if loop.stop_requested or (due and loop.position.step_in_epoch < loop.steps_per_epoch):
             self.save(loop, LATEST)
 
     def after_epoch(self, loop: Loop) -> None:
         """Save; evaluate when due."""
+        if loop.counts_iterations:
+            return
         if self._is_due(loop):
             self._save_and_evaluate(loop)
         else:
@@ -101,7 +105,7 @@ class Checkpoints(Hook):
 
     def after_training(self, loop: Loop) -> None:
         """Say that the run is complete, unless it was interrupted."""
-        if distributed.is_main_rank() and self.history and self.history[-1].name == FINAL:
+        if distributed.is_main_rank() and self.history and (loop.finished or self._has_stalled()):
             self._write_results(loop, done=True)
 
     # ------------------------------------------------------------------ saving
@@ -126,7 +130,8 @@ class Checkpoints(Hook):
         }
         contents[".pdstates"] = self._states(loop, score=None)
         writers: dict[str, Writer] = {
-            f"{name}{suffix}": partial(_save, content) for suffix, content in contents.items()
+            f"{self._store.stem(name).name}{suffix}": partial(_save, content)
+            for suffix, content in contents.items()
         }
         return {**writers, **self._extra_files}
 
@@ -146,18 +151,21 @@ class Checkpoints(Hook):
     # ------------------------------------------------------------------ evaluating
 
     def _is_due(self, loop: Loop) -> bool:
-        return loop.position.epoch % self._eval_interval == 0 or loop.position.epoch == loop.epochs
+        position = loop.position
+        if position.step == 0 or (position.step_in_epoch and not loop.counts_iterations):
+            return False
+        return loop.finished or _progress(loop, position) % self._eval_interval == 0
 
     def _save_and_evaluate(self, loop: Loop) -> None:
         """Save first, so that a failing evaluation costs no training; the score is added afterwards."""
-        epoch = loop.position.epoch
-        name = FINAL if epoch == loop.epochs else str(epoch - 1)
+        epoch, step = loop.position.epoch, loop.position.step
+        name = f"iter_{step}" if loop.counts_iterations else FINAL if loop.finished else str(epoch - 1)
         self.save(loop, name)
         if not distributed.is_main_rank():
             return
         self._store.remove(LATEST)
         score, metrics = self._score(loop)
-        entry = Evaluated(name=name, epoch=epoch, score=score, metrics=metrics)
+        entry = Evaluated(name=name, epoch=epoch, step=step, score=score, metrics=metrics)
         self.history.append(entry)
         improved = self.best is None or score >= self.best.score
         if improved:
@@ -165,19 +173,25 @@ class Checkpoints(Hook):
         self._record_score(loop, entry)
         if improved:
             self._store.copy(name, BEST)
-        logger.info("epoch %d: score %.4f, best %.4f", epoch, score, self.best.score if self.best else score)
-        if self._has_stalled() and epoch < loop.epochs:
+        best = self.best.score if self.best else score
+        place = f"iteration {step}" if loop.counts_iterations else f"epoch {epoch}"
+        logger.info("%s: score %.4f, best %.4f", place, score, best)
+        if self._has_stalled() and not loop.finished:
             logger.info("no better score in %d evaluations: stopping early", self._patience)
-            self.history[-1] = self._rename(entry, FINAL)
+            if not loop.counts_iterations:
+                self.history[-1] = self._rename(entry, FINAL)
             loop.stop_requested = True
         for old in self.history[: -self._keep]:
             self._store.remove(old.name)
         self._write_results(loop, done=False)
 
     def _score(self, loop: Loop) -> tuple[float, dict[str, float]]:
+        for hook in loop.hooks:
+            hook.before_evaluation(loop)
         loop.network.eval()
         with contextlib.nullcontext() if loop.ema is None else loop.ema.applied():
             score, metrics = self._evaluate()
+        loop.network.train()
         for hook in loop.hooks:
             hook.after_evaluation(loop, metrics)
         if not math.isfinite(score):
@@ -193,7 +207,8 @@ class Checkpoints(Hook):
     def _has_stalled(self) -> bool:
         if self._patience is None or self.best is None:
             return False
-        return sum(item.epoch > self.best.epoch for item in self.history) >= self._patience
+        best = self.best.epoch, self.best.step
+        return sum((item.epoch, item.step) > best for item in self.history) >= self._patience
 
     def _rename(self, entry: Evaluated, name: str) -> Evaluated:
         if (self._store.folder / entry.name).is_dir():
@@ -208,6 +223,7 @@ class Checkpoints(Hook):
             best=self.best,
             with_ema=loop.ema is not None,
             done=done,
+            file_stem=self._store.file_stem,
         )
         write_json(self._store.folder / "train_results.json", content)
 
@@ -240,6 +256,11 @@ class Checkpoints(Hook):
         self.best = Evaluated(**states["best"]) if states["best"] else None
 
 
+def _progress(loop: Loop, at: Position | Evaluated) -> int:
+    """What has been done in the run's own unit: epochs finished, or steps."""
+    return at.step if loop.counts_iterations else at.epoch
+
+
 def read_facts(weight_path: Path) -> dict[str, Any]:
     """The `facts` that the checkpoint of `weight_path` was saved with.
 
@@ -263,6 +284,9 @@ def _read_states(weight_path: Path) -> dict[str, Any]:
 def _position(loop: Loop, states: Mapping[str, Any]) -> Position:
     if states["steps_per_epoch"] == loop.steps_per_epoch and states["seed"] == loop.seed:
         return Position(**{key: states[key] for key in ("epoch", "step_in_epoch", "step")})
+    if loop.counts_iterations:
+        epoch, step_in_epoch = divmod(states["step"], loop.steps_per_epoch)
+        return Position(epoch=epoch, step_in_epoch=step_in_epoch, step=states["step"])
     logger.warning(
         "the photos, batch size, cards or seed are not those of the first run: going on from the beginning "
         "of epoch %d, not to the last bit as it would have gone",

@@ -21,20 +21,21 @@ Writer = Callable[[Path], object]
 
 
 class CheckpointStore:
-    """Folders `<name>/<name>.<suffix>` under the output folder.
+    """Folders `<name>/<name>.<suffix>`, or `<name>/<file_stem>.<suffix>`, under the output folder.
 
     Args:
         folder: the output folder of a run.
+        file_stem: of the files of every checkpoint; None: the name of its folder.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, file_stem: str | None = None) -> None:
+        self.folder, self.file_stem = folder, file_stem
         folder.mkdir(parents=True, exist_ok=True)
         self._recover()
 
     def stem(self, name: str) -> Path:
         """Path of a checkpoint's files without suffix."""
-        return self.folder / name / name
+        return self.folder / name / (self.file_stem or name)
 
     def write(self, name: str, writers: Mapping[str, Writer]) -> Path:
         """Write a checkpoint, replacing an older one of that name as a whole.
@@ -62,7 +63,8 @@ class CheckpointStore:
         for path in sorted((self.folder / source).iterdir()):
             if path.is_file():
                 stem, dot, suffix = path.name.partition(".")
-                _link(path, new / (f"{name}{dot}{suffix}" if stem == source else path.name))
+                renamed = stem == source and self.file_stem is None
+                _link(path, new / (f"{name}{dot}{suffix}" if renamed else path.name))
         self._put(new, name)
         return self.stem(name)
 
@@ -74,10 +76,8 @@ class CheckpointStore:
             shutil.rmtree(deleted)
 
     def names(self) -> list[str]:
-        """Names of the checkpoints that are there."""
-        return sorted(
-            path.name for path in self.folder.iterdir() if (path / f"{path.name}{_STATES}").is_file()
-        )
+        """Names of the checkpoints that are there, whatever their files are called."""
+        return sorted({path.parent.name for path in self.folder.glob(f"[!.]*/*{_STATES}")})
 
     def newest(self) -> Path | None:
         """Stem of the checkpoint with most steps (the best model's copy only when nothing else is left)."""

@@ -42,6 +42,9 @@ class Hook:
     def after_epoch(self, loop: Loop) -> None:
         """Called after each whole epoch, with `loop.position` at the beginning of the next."""
 
+    def before_evaluation(self, loop: Loop) -> None:
+        """Called before each evaluation."""
+
     def after_evaluation(self, loop: Loop, metrics: Mapping[str, float]) -> None:
         """Called after each evaluation."""
 
@@ -73,11 +76,12 @@ class ProgressReport(Hook):
         )
         bar, task = self._shown(loop)
         bar.update(task, completed=loop.position.step, status=status)
-        if loop.position.step % self._interval == 0 or loop.position.step_in_epoch == loop.steps_per_epoch:
+        ends_epoch = loop.position.step_in_epoch == loop.steps_per_epoch and not loop.counts_iterations
+        if loop.position.step % self._interval == 0 or ends_epoch or loop.position.step == loop.total_steps:
             logger.info("%s", self._line(loop, report))
             self._window.clear()
 
-    def after_epoch(self, loop: Loop) -> None:
+    def before_evaluation(self, loop: Loop) -> None:
         """Make room for the bar of an evaluation; the next step brings this one back."""
         self.close()
 
@@ -100,8 +104,10 @@ class ProgressReport(Hook):
 
     def _line(self, loop: Loop, report: StepReport) -> str:
         window = list(self._window)
-        steps = loop.steps_per_epoch
-        count = f"{loop.position.step_in_epoch:>{len(str(steps))}}/{steps}"
+        done, steps, unit = loop.position.step_in_epoch, loop.steps_per_epoch, ""
+        if loop.counts_iterations:
+            done, steps, unit = loop.position.step, loop.total_steps, "Iter: "
+        count = f"{unit}[{done:>{len(str(steps))}}/{steps}]"
         losses = " ".join(
             f"{name}: {statistics.median(item.losses.get(name, 0.0) for item in window):.6f}"
             for name in _headline(list(report.losses))
@@ -110,7 +116,7 @@ class ProgressReport(Hook):
         data_seconds = statistics.mean(item.data_seconds for item in window)
         left = statistics.mean(self._recent_seconds) * (loop.total_steps - loop.position.step)
         return (
-            f"Epoch: [{report.epoch}] [{count}] learning_rate: {report.learning_rate:.6g} {losses} "
+            f"Epoch: [{report.epoch}] {count} learning_rate: {report.learning_rate:.6g} {losses} "
             f"grad_norm: {statistics.median(item.gradient_norm for item in window):.4f} "
             f"eta: {timedelta(seconds=round(left))} batch_cost: {seconds:.4f} data_cost: {data_seconds:.4f} "
             f"ips: {report.images / seconds:.4f} images/s memory: {memory_megabytes():.0f} MB"
@@ -179,7 +185,7 @@ class StopOnSignal(Hook):
     def after_training(self, loop: Loop) -> None:
         """Give the signals back; raise if one ended the run."""
         self.restore()
-        if self._received is not None and loop.position.epoch < loop.epochs:
+        if self._received is not None and not loop.finished:
             raise PaddleXError(
                 f"training stopped by {self._received.name} after step {loop.position.step} of "
                 f"{loop.total_steps}; continue with Train.resume_path=auto"

@@ -78,14 +78,15 @@ class StepReport:
 
 
 class Loop:
-    """Runs epochs of steps and calls hooks around them.
+    """Runs epochs of steps, or so many steps, and calls hooks around them.
 
     Args:
         network: in training mode maps a batch to its losses.
         loader: source of batches.
         optimizer: over the network's trainable parameters.
         learning_rate: rate of each step.
-        epochs: length of the run.
+        epochs: length of the run; or
+        iterations: its length in steps, which may end within an epoch.
         output_dir: where a batch that breaks the numbers is saved.
         accumulate_steps: batches per optimiser step.
         clip_norm: largest global gradient norm, or None.
@@ -106,8 +107,9 @@ class Loop:
         loader: Loader,
         optimizer: paddle.optimizer.Optimizer,
         learning_rate: Callable[[int], float],
-        epochs: int,
         output_dir: Path,
+        epochs: int | None = None,
+        iterations: int | None = None,
         accumulate_steps: int = 1,
         clip_norm: float | None = None,
         ema: Ema | None = None,
@@ -115,8 +117,9 @@ class Loop:
         seed: int = 0,
         hooks: Sequence[Hook] = (),
     ) -> None:
+        assert (epochs is None) != (iterations is None), "a run has one length"
         self.network, self.loader, self.optimizer = network, loader, optimizer
-        self.learning_rate, self.epochs, self.output_dir = learning_rate, epochs, output_dir
+        self.learning_rate, self.output_dir = learning_rate, output_dir
         self.ema, self.precision, self.seed, self.hooks = (
             ema,
             precision or Precision("off"),
@@ -127,6 +130,12 @@ class Loop:
         self.position = Position()
         self.stop_requested = False
         self._accumulate_steps, self._clip_norm = accumulate_steps, clip_norm
+        self._epochs, self._iterations = epochs, iterations
+
+    @property
+    def counts_iterations(self) -> bool:
+        """Whether the run's length was given in steps."""
+        return self._iterations is not None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -136,12 +145,27 @@ class Loop:
     @property
     def total_steps(self) -> int:
         """Optimiser steps of the run."""
-        return self.steps_per_epoch * self.epochs
+        if self._iterations is not None:
+            return self._iterations
+        assert self._epochs is not None
+        return self.steps_per_epoch * self._epochs
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the run, the last of which may be cut short."""
+        return -(-self.total_steps // self.steps_per_epoch)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps, and what belongs to the end of an epoch, are done."""
+        if self._iterations is not None:
+            return self.position.step >= self._iterations
+        return self.position.epoch >= self.epochs
 
     def run(self) -> None:
         """Train from `position` to the end, or until a hook asks to stop."""
         self._call_hooks("before_training")
-        while self.position.epoch < self.epochs and not self.stop_requested:
+        while not self.finished and not self.stop_requested:
             self._run_epoch()
         self._call_hooks("after_training")
 
@@ -158,7 +182,8 @@ class Loop:
             self.position.step_in_epoch += 1
             for hook in self.hooks:
                 hook.after_step(self, report)
-            if self.stop_requested:
+            whole = self.position.step_in_epoch == self.steps_per_epoch
+            if self.stop_requested or (self.finished and not whole):
                 return
             clock = time.perf_counter()
         self.position.epoch += 1

@@ -73,7 +73,8 @@ class MetricsLog(Hook):
 
     def after_evaluation(self, loop: Loop, metrics: Mapping[str, float]) -> None:
         """Write the evaluation's line; its step is the last one trained."""
-        step, epoch = loop.position.step - 1, loop.position.epoch - 1
+        step = loop.position.step - 1
+        epoch = loop.position.epoch - (loop.position.step_in_epoch == 0)
         self._write({"step": step, "epoch": epoch, "evaluation": dict(metrics)})
         self._scalars({f"evaluation/{name}": value for name, value in metrics.items()}, step=step)
 

@@ -16,8 +16,9 @@ class TrainOptions:
     """Choices of one training run; None always means "as the recipe says".
 
     Attributes:
-        num_classes: object classes the user expects; the data must agree. None takes what the data has.
-        epochs: passes over the training photos.
+        num_classes: classes the user expects; the data must agree. None takes what the data has.
+        epochs: length of the run in passes over the training photos; or
+        iterations: its length in optimiser steps, which then count in `eval_interval`, too.
         batch_size: photos per card and batch.
         learning_rate: taken literally; None scales the recipe's rate to the photos per step, or takes its
             rate for training from scratch.
@@ -27,13 +28,15 @@ class TrainOptions:
             path or a URL. With None a failed download is only warned of; what is named must be had.
         resume_path: a `.pdparams` of a checkpoint, or `auto`: the newest one in the output folder, if any.
         log_interval: steps between log lines.
-        eval_interval: epochs between evaluations.
+        eval_interval: epochs, or iterations, between evaluations.
         save_interval: steps between checkpoints inside an epoch; None saves at the ends of epochs only.
         device: `cpu`, `gpu:0`, ...; None takes a GPU if there is one.
         seed: of everything random.
         num_workers: processes that prepare photos; 0 prepares them in this one.
-        input_size: side of the square network input, or the short side where photos keep their aspect; a
-            multiple of 32; None as the recipe says.
+        input_size: side of the square network input, or the short side where photos keep their aspect or
+            crops are trained on; a multiple of 32; None as the recipe says.
+        short_side: of photos before anything else, in training, evaluation and deployment, for networks that
+            take any size; None takes photos as they are.
         multi_scale: draw the sizes that the recipe draws, scaled with `input_size`; else always that size.
         augment: colour, expand, crop, flip.
         amp: mixed precision.
@@ -46,8 +49,9 @@ class TrainOptions:
         allow_empty: photos without objects take part.
     """
 
-    epochs: int
     batch_size: int
+    epochs: int | None = None
+    iterations: int | None = None
     num_classes: int | None = None
     learning_rate: float | None = None
     lr_scaling: LearningRateScaling = "linear"
@@ -61,6 +65,7 @@ class TrainOptions:
     seed: int = 0
     num_workers: int = 4
     input_size: int | None = None
+    short_side: int | None = None
     multi_scale: bool = True
     augment: bool = True
     amp: AmpLevel = "off"

@@ -26,6 +26,7 @@ class Evaluated:
     Attributes:
         name: of its folder.
         epoch: epochs finished when it was saved.
+        step: optimiser steps done.
         score: what the best model is chosen by, 0 to 1.
         metrics: all that the evaluation measured.
     """
@@ -33,11 +34,18 @@ class Evaluated:
     name: str
     epoch: int
     score: float
+    step: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
 
 
 def train_results(
-    *, model_name: str, history: Sequence[Evaluated], best: Evaluated | None, with_ema: bool, done: bool
+    *,
+    model_name: str,
+    history: Sequence[Evaluated],
+    best: Evaluated | None,
+    with_ema: bool,
+    done: bool,
+    file_stem: str | None = None,
 ) -> dict[str, Any]:
     """Content of the file after an evaluation.
 
@@ -47,13 +55,16 @@ def train_results(
         best: the one copied to `best_model`.
         with_ema: whether `.pdema` files exist.
         done: whether training is complete.
+        file_stem: name of a checkpoint's files without suffix; None: that of its folder.
     """
-    newest: list[dict[str, Any]] = [
-        _entry(item.name, item.score, with_ema) for item in reversed(history[-_LISTED:])
-    ]
+
+    def entry(name: str, score: float) -> dict[str, Any]:
+        return _entry(name, score, stem=f"{name}/{file_stem or name}", with_ema=with_ema)
+
+    newest = [entry(item.name, item.score) for item in reversed(history[-_LISTED:])]
     newest += [{}] * (_LISTED - len(newest))
     models = {f"last_{i}": entry for i, entry in enumerate(newest, start=1)}
-    models["best"] = _entry(BEST, best.score, with_ema) if best else {}
+    models["best"] = entry(BEST, best.score) if best else {}
     return {
         "model_name": model_name,
         "label_dict": "",
@@ -65,11 +76,11 @@ def train_results(
     }
 
 
-def _entry(name: str, score: float, with_ema: bool) -> dict[str, Any]:
+def _entry(name: str, score: float, *, stem: str, with_ema: bool) -> dict[str, Any]:
     suffixes = ["pdparams", "pdopt", "pdstates", *(["pdema"] if with_ema else [])]
     return {
         "score": score,
-        **{suffix: f"{name}/{name}.{suffix}" for suffix in suffixes},
+        **{suffix: f"{stem}.{suffix}" for suffix in suffixes},
         # Listed from the beginning; an export of the best and the last model fills them at the end.
         **{key: f"{name}/inference/{file}" for key, file in _INFERENCE_FILES.items()},
     }

@@ -73,10 +73,7 @@ def test_evaluation_sees_the_average(tmp_path: Path) -> None:
 
 
 def test_without_evaluation_only_the_latest_is_kept(tmp_path: Path) -> None:
-    checkpoints = toy_checkpoints(tmp_path, eval_interval=10)
-    loop = toy_loop(tmp_path, epochs=3, hooks=[checkpoints])
-    loop.epochs = 2
-    loop.run()
+    toy_loop(tmp_path, epochs=2, hooks=[toy_checkpoints(tmp_path, eval_interval=10)]).run()
     assert folders(tmp_path) == {"model_final", "best_model"}, "an evaluation takes the place of latest"
 
 

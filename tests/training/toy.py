@@ -78,7 +78,9 @@ class KillAfter(Hook):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def toy_loop(output: Path, *, epochs: int = 3, hooks: list[Hook] | None = None, **options: Any) -> Loop:
+def toy_loop(
+    output: Path, *, epochs: int | None = 3, hooks: list[Hook] | None = None, **options: Any
+) -> Loop:
     paddle.seed(7)
     network = ToyNetwork()
     optimizer = build_optimizer(trainable_parameters(network).values(), algorithm="adamw", weight_decay=0.01)
@@ -87,7 +89,7 @@ def toy_loop(output: Path, *, epochs: int = 3, hooks: list[Hook] | None = None, 
         network=network,
         loader=loader,
         optimizer=optimizer,
-        learning_rate=LearningRate(base=0.01, total_steps=len(loader) * epochs, warmup_steps=3),
+        learning_rate=LearningRate(base=0.01, total_steps=len(loader) * (epochs or 3), warmup_steps=3),
         epochs=epochs,
         output_dir=output,
         clip_norm=options.pop("clip_norm", 1.0),
