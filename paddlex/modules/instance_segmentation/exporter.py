@@ -222,7 +222,18 @@ class _Samples:
         for start in range(0, count, batch_size):
             numbers = [number % count for number in range(start, start + batch_size)]
             raw += run(Preprocessor.stack([self._prepared[number] for number in numbers]))
-        return [postprocess(one, size=size) for one, size in zip(raw, self._sizes, strict=False)]
+        return [_visible(postprocess(one, size=size)) for one, size in zip(raw, self._sizes, strict=False)]
+
+
+def _visible(found: Detections) -> Detections:
+    """Those whose box has an area; how often others are listed depends on what a runtime takes 0 / 0 for."""
+    kept = np.flatnonzero((found.boxes[:, 2:] > found.boxes[:, :2]).all(axis=1))
+    return Detections(
+        boxes=found.boxes[kept],
+        scores=found.scores[kept],
+        class_ids=found.class_ids[kept],
+        masks=found.masks[kept],
+    )
 
 
 def _limited(limits: tuple[int, int]) -> tuple[int, int]:
