@@ -10,6 +10,7 @@ import paddle.nn.functional as F
 from paddle import ParamAttr, Tensor, nn
 from paddle.nn import initializer
 
+from paddlex.nn.biased_conv import BiasedConv2D, BiasedConv2DTranspose
 from paddlex.nn.initializers import constant
 from paddlex.nn.size_tables import LevelSizes, SizeTables
 from paddlex.repo_apis.paddle_detection.backbones.cspresnet import conv_swish
@@ -96,7 +97,7 @@ class _Prototypes(nn.Layer):
     def __init__(self, in_channels: int, *, hidden: int, count: int) -> None:
         super().__init__()
         self.conv1 = conv_silu(in_channels, hidden, kernel_size=3)
-        self.upsample = nn.Conv2DTranspose(hidden, hidden, 2, stride=2)
+        self.upsample = BiasedConv2DTranspose(hidden, hidden)
         self.conv2 = conv_silu(hidden, hidden, kernel_size=3)
         self.conv3 = conv_silu(hidden, count, kernel_size=1)
 
@@ -104,10 +105,10 @@ class _Prototypes(nn.Layer):
         return self.conv3(self.conv2(self.upsample(self.conv1(feature))))
 
 
-def _predictor(in_channels: int, out_channels: int, *, bias: float | None = None) -> nn.Conv2D:
+def _predictor(in_channels: int, out_channels: int, *, bias: float | None = None) -> BiasedConv2D:
     """Return a 3x3 convolution; with `bias` it starts from that value everywhere."""
     attrs = {} if bias is None else {"weight_attr": constant(0.0), "bias_attr": constant(bias)}
-    return nn.Conv2D(in_channels, out_channels, 3, padding=1, **attrs)
+    return BiasedConv2D(in_channels, out_channels, 3, padding=1, **attrs)
 
 
 class PPYOLOESegHead(nn.Layer):

@@ -6,6 +6,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
+from paddlex.nn.biased_conv import BiasedConv2D
 from paddlex.nn.initializers import normal
 from paddlex.repo_apis.paddle_detection.heads.rpn_anchors import AnchorGrid
 
@@ -24,10 +25,10 @@ class RPNHead(nn.Layer):
         super().__init__()
         # The published names put the shared convolution into a layer of its own.
         self.rpn_feat = nn.Sequential(
-            ("rpn_conv", nn.Conv2D(in_channels, in_channels, 3, padding=1, weight_attr=normal(0.01)))
+            ("rpn_conv", BiasedConv2D(in_channels, in_channels, 3, padding=1, weight_attr=normal(0.01)))
         )
-        self.rpn_rois_score = nn.Conv2D(in_channels, num_anchors, 1, weight_attr=normal(0.01))
-        self.rpn_rois_delta = nn.Conv2D(in_channels, 4 * num_anchors, 1, weight_attr=normal(0.01))
+        self.rpn_rois_score = BiasedConv2D(in_channels, num_anchors, 1, weight_attr=normal(0.01))
+        self.rpn_rois_delta = BiasedConv2D(in_channels, 4 * num_anchors, 1, weight_attr=normal(0.01))
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Score and move the anchors of every cell.
