@@ -48,7 +48,7 @@ def tiny_spec(name: str) -> ModelSpec:
 
 def filled(network: paddle.nn.Layer) -> paddle.nn.Layer:
     """The network in evaluation mode."""
-    weights = fill_state_dict(network.state_dict())
+    weights = fill_state_dict(network.state_dict(), keep=["proj_conv.weight"])
     network.set_state_dict({name: paddle.to_tensor(value) for name, value in weights.items()})
     network.eval()
     return network
