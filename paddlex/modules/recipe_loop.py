@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paddlex.repo_apis import recipe as recipes
 from paddlex.repo_apis.recipe import Recipe
 from paddlex.training import distributed
 from paddlex.training.ema import Ema
@@ -15,13 +16,15 @@ from paddlex.training.optim import build_optimizer, trainable_parameters
 from paddlex.training.options import TrainOptions
 from paddlex.training.precision import Precision
 from paddlex.training.schedules import LearningRate, scaled_learning_rate, warmup_length
-from paddlex.utils.errors import ConfigError
 from paddlex.utils.logging import logger
 
 if TYPE_CHECKING:
     from paddle import nn
 
 __all__ = ["build_loop"]
+
+# What upstream averages with wherever a recipe does; for recipes without, once a user wants it.
+_USUAL_EMA = recipes.Ema(decay=0.9998, type="threshold")
 
 
 def build_loop(
@@ -46,7 +49,6 @@ def build_loop(
         hooks: called in this order.
 
     Raises:
-        ConfigError: an average of the weights is wanted and the recipe has none.
         UsageError: nothing is left to learn.
     """
     optimizer = build_optimizer(
@@ -146,9 +148,5 @@ def _wanted_warmup(recipe: Recipe, options: TrainOptions, *, total_steps: int) -
 def _ema(network: nn.Layer, recipe: Recipe, *, wanted: bool | None) -> Ema | None:
     if wanted is False or (wanted is None and recipe.ema is None):
         return None
-    if recipe.ema is None:
-        raise ConfigError(
-            "1 problem in the configuration:",
-            ["Train.ema: found true, expected null or false: this recipe has no average"],
-        )
-    return Ema(network, decay=recipe.ema.decay, kind=recipe.ema.type, skip=recipe.ema.skip)
+    ema = recipe.ema or _USUAL_EMA
+    return Ema(network, decay=ema.decay, kind=ema.type, skip=ema.skip)

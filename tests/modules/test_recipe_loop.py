@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from paddle import nn
 
-from paddlex.modules.recipe_loop import _base_rate, _clip_norm
+from paddlex.modules.recipe_loop import _base_rate, _clip_norm, _ema
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.training.options import TrainOptions
 
@@ -49,3 +50,20 @@ def test_gradients_are_clipped_as_chosen_or_as_the_start_needs(
     # Published without clipping; from scratch the mask loss would throw the weights apart.
     recipe = MODELS["PP-YOLOE_seg-S"].recipe
     assert _clip_norm(recipe, options, from_scratch=from_scratch) == norm
+
+
+@pytest.mark.parametrize(
+    ("model", "wanted", "decay"),
+    [
+        ("Mask-RT-DETR-S", None, 0.9999),
+        ("Mask-RT-DETR-S", False, None),
+        ("MaskRCNN-ResNet50-FPN", None, None),
+        ("MaskRCNN-ResNet50-FPN", True, 0.9998),
+    ],
+    ids=["recipe's", "switched off", "none in the recipe", "switched on"],
+)
+def test_weights_are_averaged_as_chosen_or_as_the_recipe_says(
+    model: str, wanted: bool | None, decay: float | None
+) -> None:
+    ema = _ema(nn.Linear(1, 1), MODELS[model].recipe, wanted=wanted)
+    assert (ema and ema._decay) == decay
