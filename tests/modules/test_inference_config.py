@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from paddlex.inference.folder import read_model_folder
 from paddlex.modules.inference_config import inference_config, preprocess_operations, write_inference_config
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 
-GOLDEN = Path(__file__).parents[1] / "parity" / "engine" / "inference_Mask-RT-DETR-L.yml"
+GOLDEN = Path(__file__).parents[1] / "parity" / "engine"
+ALL_GOLDEN = json.loads((GOLDEN / "inference_yml.json").read_text(encoding="utf-8"))
 GOLDEN_NAMES = ["person", "bottle", "__ignore__", "chair", "sofa", "bus", "car"]
 
 
-def test_the_file_equals_the_official_one(tmp_path: Path) -> None:
-    config = inference_config(MODELS["Mask-RT-DETR-L"], class_names=GOLDEN_NAMES, input_size=(640, 640))
-    path = write_inference_config(tmp_path, config)
-    assert path.read_text(encoding="utf-8") == GOLDEN.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["Mask-RT-DETR-L", "MaskRCNN-ResNet50-FPN"])
+def test_the_file_equals_the_official_one(tmp_path: Path, name: str) -> None:
+    size = MODELS[name].recipe.input_size
+    path = write_inference_config(
+        tmp_path, inference_config(MODELS[name], class_names=GOLDEN_NAMES, input_size=size)
+    )
+    golden = (GOLDEN / f"inference_{name}.yml").read_text(encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == golden
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_has_the_official_settings_but_for_its_name(name: str) -> None:
-    golden = yaml.safe_load(GOLDEN.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ALL_GOLDEN)
+def test_every_model_has_the_official_settings(name: str) -> None:
     config = inference_config(MODELS[name], class_names=GOLDEN_NAMES, input_size=None)
-    assert config == {**golden, "Global": {"model_name": name}}
+    golden = dict(ALL_GOLDEN[name])
+    assert list(config) == golden.pop("_key_order")
+    assert config == golden
 
 
 def test_the_target_size_follows_the_input_size() -> None:
