@@ -40,15 +40,18 @@ PADDLE_USERS = (
     "training/",
     "compression/",
     "inference/backends/paddle.py",
-    "modules/instance_segmentation/trainer",
     "modules/instance_segmentation/evaluator",
     "modules/instance_segmentation/exporter",
     "modules/instance_segmentation/fast_graph.py",
     "modules/export",
     "modules/paddle_device.py",
     "modules/recipe_loop.py",
-    "modules/instance_segmentation/start_weights.py",
-    "modules/instance_segmentation/trained_network.py",
+    "modules/evaluation_batches.py",
+    "modules/semantic_segmentation/evaluator",
+    "modules/semantic_segmentation/exporter",
+    "modules/start_weights.py",
+    "modules/trained_network.py",
+    "modules/training_run.py",
 )
 
 

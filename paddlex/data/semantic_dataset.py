@@ -64,6 +64,11 @@ class SemanticDataset:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """The value that stands for each class in masks: its index."""
+        return tuple(range(self.num_classes))
+
     def describe(self, index: int) -> str:
         """The photo's path, for messages."""
         return str(self.root / str(self._images[index]))

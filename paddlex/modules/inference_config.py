@@ -16,18 +16,23 @@ __all__ = ["INFERENCE_CONFIG", "inference_config", "preprocess_operations", "wri
 INFERENCE_CONFIG = "inference.yml"
 
 
-def preprocess_operations(spec: ModelSpec, *, input_size: tuple[int, int] | None) -> list[dict[str, Any]]:
+def preprocess_operations(
+    spec: ModelSpec, *, input_size: tuple[int, int] | None = None, short_side: int | None = None
+) -> list[dict[str, Any]]:
     """What the model does to a photo first.
 
     Args:
         spec: the model.
         input_size: (height, width) that photos are resized to, or the (short, long) limits they are resized
             into where they keep their aspect; None keeps the recipe's.
+        short_side: that photos are resized to by their short side before all that; None: they are not.
 
     Returns:
         Operations in order, each {"type": name, parameter: value, ...}, keys sorted.
     """
-    operations = []
+    operations: list[dict[str, Any]] = []
+    if short_side is not None:
+        operations.append({"type": "ResizeByShort", "short_size": short_side})
     for operation in spec.recipe.deploy.preprocess:
         if operation["type"] == "Resize" and input_size is not None:
             operation = {**operation, "target_size": list(input_size)}

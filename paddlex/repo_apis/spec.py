@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from paddlex.repo_apis.pretrained import PretrainedWeights
 from paddlex.repo_apis.recipe import Recipe, read_recipe
 from paddlex.utils.cpu import prepare_cpu
 
@@ -36,6 +38,8 @@ class ModelSpec:
         size_mb: published size of the inference model, MB; None when unpublished.
         backbone_url: classification weights the published training started from, or None.
         weights_url: weights of the published model, or None.
+        pretrained: published weights by the names that users give them, where these are not `coco` for
+            `weights_url` and `imagenet` for `backbone_url`.
     """
 
     name: str
@@ -48,11 +52,29 @@ class ModelSpec:
     size_mb: float | None
     backbone_url: str | None
     weights_url: str | None
+    pretrained: Mapping[str, PretrainedWeights] = field(default_factory=dict, hash=False)
 
     @property
     def recipe(self) -> Recipe:
         """Upstream's recipe, read on first use."""
         return read_recipe(self.recipe_file)
+
+    @property
+    def start_weights(self) -> Mapping[str, PretrainedWeights]:
+        """Published weights by name; a training that names none starts from the first."""
+        if self.task == "semantic_segmentation":
+            return self.pretrained
+        found: dict[str, PretrainedWeights] = {}
+        if self.weights_url is not None:
+            found["coco"] = PretrainedWeights(url=self.weights_url)
+        if self.backbone_url is not None:
+            found["imagenet"] = PretrainedWeights(url=self.backbone_url, part="backbone")
+        return found
+
+    @property
+    def counts_iterations(self) -> bool:
+        """Whether configurations count a run's length and its evaluations in iterations, not in epochs."""
+        return self.task == "semantic_segmentation"
 
     @property
     def inference_url(self) -> str:

@@ -23,11 +23,13 @@ class Move:
         before: (height, width) before it, pixels.
         after: (height, width) after it.
         offset: (y, x) of the old image's first pixel on the new canvas; None where it was resized.
+        align_corners: the corner pixels' centres stayed where they were; else the image's corners did.
     """
 
     before: tuple[int, int]
     after: tuple[int, int]
     offset: tuple[int, int] | None = None
+    align_corners: bool = False
 
 
 def restore_logits(logits: NDArray[Any], moves: Sequence[Move]) -> NDArray[np.float32]:
@@ -82,10 +84,24 @@ def _restored(plane: NDArray[Any], moves: Sequence[Move], *, interp: int) -> NDA
         if plane.shape != move.after:
             raise ShapeError(f"map of {plane.shape} (height, width) on an input of {move.after}")
         height, width = move.before
-        if move.offset is None:
+        if move.offset is None and move.align_corners:
+            rows, cols = (_aligned(old, new) for old, new in zip(plane.shape, move.before, strict=True))
+            plane = rows @ plane @ cols.T
+        elif move.offset is None:
             # The half-pixel rule of networks' interpolation with align_corners False.
             plane = np.asarray(cv2.resize(plane, (width, height), interpolation=interp))
         else:
             y, x = move.offset
             plane = plane[y : y + height, x : x + width]
     return plane
+
+
+def _aligned(old: int, new: int) -> NDArray[np.float32]:
+    """(new, old) weights of linear interpolation between samples whose first and last coincide."""
+    places = np.linspace(0, old - 1, new) if new > 1 else np.zeros(1)
+    below = np.minimum(places.astype(int), max(old - 2, 0))
+    weights = np.zeros((new, old), np.float32)
+    weights[np.arange(new), below] = 1 - (places - below)
+    if old > 1:
+        weights[np.arange(new), below + 1] = places - below
+    return weights

@@ -1,9 +1,10 @@
-"""What a backend is: it runs an exported graph on a batch of prepared photos."""
+"""What runs an exported graph: sessions know arrays by name, backends the batches of a task."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -12,13 +13,37 @@ from paddlex.inference.postprocess import RawDetections
 from paddlex.utils.cpu import available_cores
 from paddlex.utils.errors import UsageError
 
-__all__ = ["Backend", "cpu_threads"]
+__all__ = ["Backend", "GraphSession", "cpu_threads"]
 
 _THREADS_VARIABLE = "PADDLE_PDX_CPU_NUM_THREADS"
 
 
+class GraphSession(Protocol):
+    """An opened ONNX graph in some runtime.
+
+    Attributes:
+        name: of the runtime: "onnx", "openvino".
+        file: the graph, for messages.
+        inputs: names of the inputs.
+        output_count: how many outputs it has.
+        batches: whether the first axis of the first input is free.
+    """
+
+    name: str
+    file: Path
+    inputs: tuple[str, ...]
+    output_count: int
+    batches: bool
+
+    def property(self, key: str) -> str | None:
+        """A property that the file tells, None where it does not."""
+
+    def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Outputs in the order of the graph."""
+
+
 class Backend(Protocol):
-    """Runs an exported graph.
+    """Runs an exported graph that finds instances.
 
     Attributes:
         name: the choice that selects it: "onnx", "openvino", "paddle".

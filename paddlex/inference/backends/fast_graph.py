@@ -12,19 +12,18 @@ The file's properties tell the form of the masks; without them they are logits o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.postprocess import RawDetections, raw_from_batch
 from paddlex.structures.mask_form import MaskForm
 from paddlex.utils.errors import FileFormatError
 
-__all__ = ["FAST_OUTPUTS", "FastGraph"]
+__all__ = ["FAST_OUTPUTS", "FastBackend"]
 
 FAST_OUTPUTS = ("boxes", "scores", "class_ids", "masks")
 
@@ -32,78 +31,41 @@ _INPUTS = ("image", "im_shape", "score_threshold")
 _UNTOLD_FORM = MaskForm("photo", "logits")
 
 
-@dataclass(frozen=True, kw_only=True)
-class FastGraph:
-    """How to call one fast graph.
+class FastBackend:
+    """Finds instances with a fast graph, whatever runtime has opened it; a `Backend`.
 
-    Attributes:
-        inputs: the names it declares.
-        batches: whether it takes several photos at once.
-        mask_form: of its masks.
+    Args:
+        session: the opened graph.
+
+    Raises:
+        FileFormatError: if it is no graph of this kind.
     """
 
-    inputs: tuple[str, ...]
-    batches: bool
-    mask_form: MaskForm
-
-    @classmethod
-    def declared(
-        cls,
-        file: Path,
-        *,
-        inputs: Sequence[str],
-        output_count: int,
-        batches: bool,
-        mask_form: str | None,
-    ) -> FastGraph:
-        """Read what a graph says of itself.
-
-        Args:
-            file: the graph, for messages.
-            inputs: names of its inputs.
-            output_count: how many outputs it has.
-            batches: whether the first axis of the image is free.
-            mask_form: the file's property of that name, JSON; None if it has none.
-
-        Raises:
-            FileFormatError: if it is no graph of this kind.
-        """
+    def __init__(self, session: GraphSession) -> None:
         # A single input is the image, whatever a converter called it.
-        known = len(inputs) == 1 or ("image" in inputs and set(inputs) <= set(_INPUTS))
-        if not known or output_count != len(FAST_OUTPUTS):
+        names = session.inputs
+        known = len(names) == 1 or ("image" in names and set(names) <= set(_INPUTS))
+        if not known or session.output_count != len(FAST_OUTPUTS):
             raise FileFormatError(
-                f"{file}: inputs {', '.join(inputs)}, {output_count} outputs; expected some of "
-                f"{', '.join(_INPUTS)} -> {', '.join(FAST_OUTPUTS)}; export the model again"
+                f"{session.file}: inputs {', '.join(names)}, {session.output_count} outputs; expected some "
+                f"of {', '.join(_INPUTS)} -> {', '.join(FAST_OUTPUTS)}; export the model again"
             )
-        try:
-            form = _UNTOLD_FORM if mask_form is None else MaskForm.from_json(json.loads(mask_form))
-        except (ValueError, AttributeError) as error:
-            raise FileFormatError(f"{file}: property {error}; export the model again") from error
-        return cls(inputs=tuple(inputs), batches=batches, mask_form=form)
+        self.name = session.name
+        self._session = session
+        self._mask_form = _mask_form(session)
 
-    def run(
-        self,
-        batch: Mapping[str, NDArray[Any]],
-        *,
-        threshold: float,
-        call: Callable[[dict[str, NDArray[Any]]], Sequence[NDArray[Any]]],
-    ) -> list[RawDetections]:
-        """Candidates of each photo, in order; photos go one by one if the graph has a fixed batch of 1.
-
-        Args:
-            batch: as `Backend.run` takes it.
-            threshold: as `Backend.run` takes it.
-            call: runs the graph on inputs by name and returns its outputs in their order.
-        """
+    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
+        """Candidates of each photo, in order; photos go one by one if the graph has a fixed batch of 1."""
         images, im_shape = batch["image"], batch["im_shape"]
-        step = len(images) if self.batches else 1
+        step = len(images) if self._session.batches else 1
         found: list[RawDetections] = []
         for start in range(0, len(images), step):
             part = slice(start, start + step)
-            outputs = call(self._feed(images[part], im_shape=im_shape[part], threshold=threshold))
+            feed = self._feed(images[part], im_shape=im_shape[part], threshold=threshold)
             found += raw_from_batch(
-                dict(zip(FAST_OUTPUTS, outputs, strict=True)),  # converters rename them but keep their order
-                mask_form=self.mask_form,
+                # Converters rename outputs but keep their order.
+                dict(zip(FAST_OUTPUTS, self._session.run(feed), strict=True)),
+                mask_form=self._mask_form,
                 im_shape=im_shape[part],
                 input_size=(images.shape[2], images.shape[3]),
             )
@@ -112,11 +74,19 @@ class FastGraph:
     def _feed(
         self, image: NDArray[Any], *, im_shape: NDArray[Any], threshold: float
     ) -> dict[str, NDArray[Any]]:
-        if len(self.inputs) == 1:
-            return {self.inputs[0]: image}
+        if len(self._session.inputs) == 1:
+            return {self._session.inputs[0]: image}
         values = {
             "image": image,
             "im_shape": im_shape,
             "score_threshold": np.array([threshold], np.float32),
         }
-        return {name: values[name] for name in self.inputs}
+        return {name: values[name] for name in self._session.inputs}
+
+
+def _mask_form(session: GraphSession) -> MaskForm:
+    told = session.property("mask_form")
+    try:
+        return _UNTOLD_FORM if told is None else MaskForm.from_json(json.loads(told))
+    except (ValueError, AttributeError) as error:
+        raise FileFormatError(f"{session.file}: property {error}; export the model again") from error

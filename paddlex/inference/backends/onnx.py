@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from paddlex.inference.backends.base import cpu_threads
-from paddlex.inference.backends.fast_graph import FastGraph
-from paddlex.inference.postprocess import RawDetections
+from paddlex.inference.backends.fast_graph import FastBackend
 from paddlex.utils.device import Device
 from paddlex.utils.errors import FileFormatError, MissingDependencyError
 
-__all__ = ["OnnxBackend"]
+__all__ = ["OnnxBackend", "OnnxSession"]
 
 
-class OnnxBackend:
-    """Runs `inference.onnx`, a graph as `fast_graph` describes it.
+class OnnxSession:
+    """A graph opened by ONNX Runtime; a `GraphSession`.
 
     Args:
         file: the graph.
@@ -27,30 +25,40 @@ class OnnxBackend:
 
     Raises:
         MissingDependencyError: without onnxruntime, or without its GPU build for a GPU.
-        FileFormatError: if the graph is damaged or has other inputs or outputs.
+        FileFormatError: if the graph is damaged.
     """
 
     name = "onnx"
 
     def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
+        self.file = file
         self._session = _open_session(file, device=device, threads=cpu_threads(threads))
         inputs = self._session.get_inputs()
-        self._graph = FastGraph.declared(
-            file,
-            inputs=[value.name for value in inputs],
-            output_count=len(self._session.get_outputs()),
-            # A dynamic axis has a name or nothing where a fixed one has its length.
-            batches=not isinstance(inputs[0].shape[0], int),
-            mask_form=self._session.get_modelmeta().custom_metadata_map.get("mask_form"),
-        )
+        self.inputs: tuple[str, ...] = tuple(value.name for value in inputs)
+        self.output_count = len(self._session.get_outputs())
+        # A dynamic axis has a name or nothing where a fixed one has its length.
+        self.batches = not isinstance(inputs[0].shape[0], int)
 
-    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
-        """Candidates of each photo, in order; one by one if the graph has a fixed batch of 1."""
-        return self._graph.run(batch, threshold=threshold, call=self._call)
+    def property(self, key: str) -> str | None:
+        """A property that the file tells, None where it does not."""
+        value: str | None = self._session.get_modelmeta().custom_metadata_map.get(key)
+        return value
 
-    def _call(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Outputs in the order of the graph."""
         outputs: list[NDArray[Any]] = self._session.run(None, inputs)
         return outputs
+
+
+class OnnxBackend(FastBackend):
+    """Finds instances with `inference.onnx` in ONNX Runtime; arguments and errors are those of its session.
+
+    Raises:
+        FileFormatError: also if the graph has other inputs or outputs than `fast_graph` describes.
+    """
+
+    def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
+        super().__init__(OnnxSession(file, device=device, threads=threads))
 
 
 def _open_session(file: Path, *, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)

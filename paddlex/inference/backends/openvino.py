@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddlex.inference.backends.base import cpu_threads
-from paddlex.inference.backends.fast_graph import FastGraph
-from paddlex.inference.postprocess import RawDetections
+from paddlex.inference.backends.fast_graph import FastBackend
 from paddlex.utils.device import Device
 from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError, UsageError
 
-__all__ = ["OpenVinoBackend"]
+__all__ = ["OpenVinoBackend", "OpenVinoSession"]
 
 _PRECISION_VARIABLE = "PADDLE_PDX_OPENVINO_PRECISION"
 _PRECISIONS = ("f32", "bf16", "f16")
 
 
-class OpenVinoBackend:
-    """Runs `inference.onnx` on the CPU.
+class OpenVinoSession:
+    """A graph opened by OpenVINO for the CPU; a `GraphSession`.
 
     OpenVINO would pick bfloat16 by itself where the processor has it, and results would differ between
     machines; here float32 is the rule and `PADDLE_PDX_OPENVINO_PRECISION=bf16` the exception.
@@ -44,27 +42,33 @@ class OpenVinoBackend:
     def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
         if device.type != "cpu":
             raise DeviceError(f"device {device}: the openvino backend runs on cpu; choose backend=paddle")
-        self._model, mask_form = _compile(file, threads=cpu_threads(threads))
-        self._graph = FastGraph.declared(
-            file,
-            inputs=[value.any_name for value in self._model.inputs],
-            output_count=len(self._model.outputs),
-            batches=bool(self._model.inputs[0].partial_shape[0].is_dynamic),
-            mask_form=mask_form,
-        )
+        self.file = file
+        self._source, self._model = _compile(file, threads=cpu_threads(threads))
+        self.inputs: tuple[str, ...] = tuple(value.any_name for value in self._model.inputs)
+        self.output_count = len(self._model.outputs)
+        self.batches = bool(self._model.inputs[0].partial_shape[0].is_dynamic)
 
-    def run(self, batch: Mapping[str, NDArray[Any]], *, threshold: float = 0.0) -> list[RawDetections]:
-        """Candidates of each photo, in order; one by one if the graph has a fixed batch of 1."""
-        return self._graph.run(batch, threshold=threshold, call=self._call)
+    def property(self, key: str) -> str | None:
+        """A property that the file tells, None where it does not."""
+        place = ["framework", key]
+        return str(self._source.get_rt_info(place).value) if self._source.has_rt_info(place) else None
 
-    def _call(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    def run(self, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Outputs in the order of the graph."""
         outputs = self._model(inputs)
         # Copies, for OpenVINO writes the next batch into the same memory.
         return [np.array(outputs[index]) for index in range(len(self._model.outputs))]
 
 
-def _compile(file: Path, *, threads: int) -> tuple[Any, str | None]:
-    """The compiled graph, and what its file says of the form of its masks."""
+class OpenVinoBackend(FastBackend):
+    """Finds instances with `inference.onnx` in OpenVINO; arguments and errors are those of its session."""
+
+    def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
+        super().__init__(OpenVinoSession(file, device=device, threads=threads))
+
+
+def _compile(file: Path, *, threads: int) -> tuple[Any, Any]:
+    """The graph as read, and compiled."""
     precision = os.environ.get(_PRECISION_VARIABLE, "f32").lower()
     if precision not in _PRECISIONS:
         raise UsageError(f"{_PRECISION_VARIABLE}={precision}: expected one of {', '.join(_PRECISIONS)}")
@@ -77,11 +81,10 @@ def _compile(file: Path, *, threads: int) -> tuple[Any, str | None]:
         "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": precision,
     }
-    core, place = openvino.Core(), ["framework", "mask_form"]
+    core = openvino.Core()
     try:
         model = core.read_model(str(file))
-        mask_form = str(model.get_rt_info(place).value) if model.has_rt_info(place) else None
-        return core.compile_model(model, "CPU", options), mask_form
+        return model, core.compile_model(model, "CPU", options)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         raise FileFormatError(f"{file}: OpenVINO cannot load it ({reason}); export it again") from error

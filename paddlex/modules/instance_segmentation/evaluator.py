@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +17,15 @@ from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.postprocess import postprocess, raw_from_batch
 from paddlex.metrics.coco_ap import CocoAveragePrecision, IouType
 from paddlex.metrics.confusion import InstanceConfusion
+from paddlex.modules.evaluation_batches import evaluation_mode, joined_by_size, prepared_ahead
 from paddlex.modules.inference_config import preprocess_operations
+from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.instance_segmentation.score_tables import class_table, score_table
-from paddlex.modules.instance_segmentation.trained_network import TrainedNetwork, load_trained_network
 from paddlex.modules.paddle_device import use_device
+from paddlex.modules.trained_network import load_trained_network, require_same_classes
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.structures.results import Detections
 from paddlex.utils.charts_curves import confusion_matrix_chart, pr_curve
-from paddlex.utils.errors import WeightsError
 from paddlex.utils.files import write_json
 from paddlex.utils.images import read_image
 from paddlex.utils.logging import logger
@@ -80,9 +79,15 @@ def evaluate(
         allow_empty=allow_empty,
     )
     trained = load_trained_network(
-        spec, weight_path=weight_path, input_size=input_size, dataset_dir=dataset_dir
+        spec,
+        weight_path=weight_path,
+        classes=INSTANCE_CLASSES,
+        input_size=input_size,
+        dataset_dir=dataset_dir,
     )
-    _require_same_classes(trained, dataset, source=str(weight_path))
+    require_same_classes(
+        trained, dataset.class_names, weights=str(weight_path), annotations=dataset.annotation_file
+    )
     return evaluate_network(
         trained.network,
         spec=spec,
@@ -130,8 +135,9 @@ def evaluate_network(
     confusion = InstanceConfusion(ground_truth=truth, score=threshold)
     preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
     started = time.monotonic()
-    prepared = _prepare_all(truth["images"], preprocess, num_workers=num_workers)
-    for image, detections in _detect_all(network, prepared, batch_size=batch_size, count=len(dataset)):
+    for image, detections in _detect_all(
+        network, truth["images"], preprocess, batch_size=batch_size, num_workers=num_workers
+    ):
         average_precision.update(image_id=image["id"], detections=detections)
         confusion.update(image_id=image["id"], detections=detections)
     logger.info("%d photos in %.1f s", len(dataset), time.monotonic() - started)
@@ -148,67 +154,29 @@ def evaluate_network(
     return {"metrics": metrics, "per_class": per_class, "files": files}
 
 
-def _require_same_classes(trained: TrainedNetwork, dataset: InstanceDataset, *, source: str) -> None:
-    """Refuse weights whose scores on this data set would mean nothing."""
-    theirs, ours = trained.class_names, dataset.class_names
-    if len(theirs) != len(ours):
-        raise WeightsError(
-            f"{source}: weights for {len(theirs)} classes, {dataset.annotation_file} has {len(ours)}; use "
-            "weights trained on this data set, or the data set they were trained on"
-        )
-    if not trained.names_known or theirs == ours:
-        return
-    index = next(i for i, pair in enumerate(zip(theirs, ours, strict=True)) if pair[0] != pair[1])
-    difference = (
-        f"class {index} is {theirs[index]!r} in the weights, {ours[index]!r} in {dataset.annotation_file}"
-    )
-    if sorted(theirs) == sorted(ours):
-        raise WeightsError(f"{source}: {difference}; put the categories in the order of the training")
-    logger.warning("%s: %s; they are taken for the same", source, difference)
-
-
 # ---------------------------------------------------------------- photos to detections
 
 _Prepared = tuple[dict[str, Any], Batch]
 
 
-def _prepare_all(
-    images: list[dict[str, Any]], preprocess: Preprocessor, *, num_workers: int
-) -> Iterator[_Prepared]:
-    """Read and prepare photos in order, a few ahead of their use."""
+def _detect_all(
+    network: nn.Layer,
+    images: list[dict[str, Any]],
+    preprocess: Preprocessor,
+    *,
+    batch_size: int,
+    num_workers: int,
+) -> Iterator[tuple[dict[str, Any], Detections]]:
+    """Run the network over all photos; yields each photo's entry and everything found on it."""
 
     def prepare(image: dict[str, Any]) -> _Prepared:
         return image, preprocess(read_image(image["file_name"]))
 
-    if num_workers < 1:
-        yield from map(prepare, images)
-        return
-    # Threads suffice: decoding and resizing run outside Python's lock.
-    with ThreadPoolExecutor(num_workers) as pool:
-        ahead: deque[Future[_Prepared]] = deque()
-        for image in images:
-            ahead.append(pool.submit(prepare, image))
-            if len(ahead) > 2 * num_workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-
-
-def _detect_all(
-    network: nn.Layer, prepared: Iterator[_Prepared], *, batch_size: int, count: int
-) -> Iterator[tuple[dict[str, Any], Detections]]:
-    """Run the network over all photos; yields each photo's entry and everything found on it."""
-    was_training = network.training
-    network.eval()
-    shown = progress(prepared, description="Evaluating", total=count)
-    try:
-        while chunk := list(itertools.islice(shown, batch_size)):
-            # Models that keep the aspect make inputs of several sizes; equal ones in a row share a run.
-            for _, group in itertools.groupby(chunk, key=lambda one: one[1]["image"].shape):
-                yield from _detect(network, list(group))
-    finally:
-        if was_training:
-            network.train()
+    prepared = prepared_ahead(images, prepare, num_workers=num_workers)
+    shown = progress(prepared, description="Evaluating", total=len(images))
+    with evaluation_mode(network):
+        for batch in joined_by_size(shown, batch_size=batch_size):
+            yield from _detect(network, batch)
 
 
 def _detect(network: nn.Layer, batch: list[_Prepared]) -> Iterator[tuple[dict[str, Any], Detections]]:

@@ -23,9 +23,10 @@ from paddlex.modules.export_onnx import write_onnx
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.inference_config import inference_config, preprocess_operations, write_inference_config
 from paddlex.modules.instance_segmentation.agreement import Agreement, compare_detections, summarise
+from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.instance_segmentation.fast_graph import make_fast_graph
-from paddlex.modules.instance_segmentation.sample_photos import find_sample_photos
-from paddlex.modules.instance_segmentation.trained_network import load_trained_network
+from paddlex.modules.sample_photos import find_sample_photos
+from paddlex.modules.trained_network import load_trained_network
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.structures.results import Detections
 from paddlex.utils.device import Device
@@ -69,7 +70,11 @@ def export(
     """
     with on_cpu():
         trained = load_trained_network(
-            spec, weight_path=weight_path, input_size=input_size, dataset_dir=dataset_dir
+            spec,
+            weight_path=weight_path,
+            classes=INSTANCE_CLASSES,
+            input_size=input_size,
+            dataset_dir=dataset_dir,
         )
         return export_network(
             trained.network,

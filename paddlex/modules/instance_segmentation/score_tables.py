@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from paddlex.modules.text_tables import class_cell, new_table, percent, table_text
 
 __all__ = ["class_table", "score_table"]
 
@@ -24,35 +20,16 @@ def score_table(metrics: Mapping[str, float], *, photos: int) -> str:
         photos: evaluated.
     """
     title = f"COCO protocol, {photos} photos: IoU 0.50:0.95, at most 100 detections a photo, every score"
-    table = Table(box=box.SIMPLE)
-    table.add_column("percent")
-    for name in _COLUMNS:
-        table.add_column(name.replace("_", " "), justify="right")
+    table = new_table("percent", *(name.replace("_", " ") for name in _COLUMNS))
     for label, prefix in (("mask", ""), ("box", "bbox_")):
-        table.add_row(label, *(_percent(metrics[prefix + name]) for name in _COLUMNS))
-    return f"{title}\n{_text(table)}"
+        table.add_row(label, *(percent(metrics[prefix + name]) for name in _COLUMNS))
+    return f"{title}\n{table_text(table)}"
 
 
 def class_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """One line a class: annotated instances, mask AP and box AP in percent."""
-    table = Table(box=box.SIMPLE)
-    table.add_column("class")
-    for name in ("annotated", "mask AP", "box AP"):
-        table.add_column(name, justify="right")
+    table = new_table("class", "annotated", "mask AP", "box AP")
     for row in rows:
-        cells = (str(row["annotated"]), _percent(row["AP"]), _percent(row["bbox_AP"]))
-        # Square brackets in a name are no markup.
-        table.add_row(str(row["name"]).replace("[", r"\["), *cells)
-    return _text(table)
-
-
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.1f}"
-
-
-def _text(table: Table) -> str:
-    """Plain text: it also goes into log files."""
-    console = Console(file=io.StringIO(), width=110, color_system=None)
-    console.print(table)
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines() if line.strip())
+        cells = (str(row["annotated"]), percent(row["AP"]), percent(row["bbox_AP"]))
+        table.add_row(class_cell(row["name"]), *cells)
+    return table_text(table)

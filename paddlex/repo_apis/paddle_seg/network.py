@@ -77,7 +77,11 @@ class SemanticNetwork(nn.Layer, ABC):
 
     def logits(self, image: Tensor) -> Tensor:
         """Return the main head's logits for image (B, 3, H, W): (B, num_classes, H, W)."""
-        return self._enlarge(self.heads(image)[0], image)
+        return self._enlarge(self.coarse_logits(image), image)
+
+    def coarse_logits(self, image: Tensor) -> Tensor:
+        """Return the main head's logits at its own resolution, (B, num_classes, h, w)."""
+        return self.heads(image)[0]
 
     def forward_official(self, image: Tensor) -> tuple[Tensor]:
         """Return the class of every pixel of image (B, 3, H, W), as official inference models do.

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-__all__ = ["PRETRAINED", "PretrainedWeights"]
+from paddlex.repo_apis.pretrained import PretrainedWeights
+
+__all__ = ["PRETRAINED"]
 
 _HOST = "https://bj.bcebos.com/paddleseg/dygraph"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainedWeights:
-    """Weights, and the network that they belong to.
-
-    Attributes:
-        url: a `.pdparams` file, or a `.tar.gz` archive that holds `model.pdparams`.
-        part: what they fill: the whole network or its backbone.
-        network: keyword arguments of the builder that they were trained with. No weight tells them.
-    """
-
-    url: str
-    part: Literal["network", "backbone"] = "network"
-    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _cityscapes(folder: str, **network: Any) -> PretrainedWeights:  # noqa: ANN401 (the builder types them)

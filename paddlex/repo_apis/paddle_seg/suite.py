@@ -27,6 +27,7 @@ def _model(
         size_mb=None,
         backbone_url=weights["IMAGENET"].url if "IMAGENET" in weights else None,
         weights_url=weights["CITYSCAPES"].url if "CITYSCAPES" in weights else None,
+        pretrained=weights,
     )
 
 

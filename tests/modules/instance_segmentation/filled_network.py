@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 from parity.fill import fill_state_dict
 
-from paddlex.modules.instance_segmentation.model_info import ModelInfo, write_model_info
+from paddlex.modules.model_info import ModelInfo, write_model_info
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 
 SPEC = MODELS["Mask-RT-DETR-S"]

@@ -24,8 +24,8 @@ from modules.instance_segmentation.filled_network import (
 )
 
 from paddlex.modules.instance_segmentation.exporter import export, export_network
-from paddlex.modules.instance_segmentation.model_info import write_model_info
 from paddlex.modules.instance_segmentation.predictor import InstancePredictor
+from paddlex.modules.model_info import write_model_info
 from paddlex.utils.errors import ExportError, FileFormatError, WeightsError
 
 FILES = ["inference.json", "inference.onnx", "inference.pdiparams", "inference.yml"]

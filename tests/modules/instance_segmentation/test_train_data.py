@@ -12,7 +12,8 @@ from PIL import Image
 from tiny_coco import write_tiny_coco
 from tiny_model import tiny_options
 
-from paddlex.modules.instance_segmentation.train_data import fit_transforms, read_datasets, train_loader
+from paddlex.modules.instance_segmentation.train_data import read_datasets
+from paddlex.modules.train_loader import fit_transforms, train_loader
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.structures.masks import MaskCrops
 from paddlex.structures.shapes import InstanceShapes

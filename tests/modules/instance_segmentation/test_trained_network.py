@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from modules.instance_segmentation.filled_network import write_weights
 
-from paddlex.modules.instance_segmentation.trained_network import count_classes, load_trained_network
+from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
+from paddlex.modules.trained_network import count_classes, load_trained_network
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.utils.errors import WeightsError
 
@@ -38,6 +39,9 @@ def test_the_input_is_that_of_the_training_unless_one_is_chosen(
     tmp_path: Path, chosen: int | None, expected: tuple[int, int]
 ) -> None:
     trained = load_trained_network(
-        MODELS["Mask-RT-DETR-S"], weight_path=write_weights(tmp_path / "best_model"), input_size=chosen
+        MODELS["Mask-RT-DETR-S"],
+        weight_path=write_weights(tmp_path / "best_model"),
+        classes=INSTANCE_CLASSES,
+        input_size=chosen,
     )
     assert trained.input_size == expected and not trained.network.training

@@ -10,11 +10,13 @@ import pytest
 from tiny_coco import edit, write_tiny_coco
 from tiny_model import tiny_options
 
-from paddlex.modules.instance_segmentation import trainer
 from paddlex.modules.instance_segmentation.evaluator import evaluate
-from paddlex.modules.instance_segmentation.start_weights import StartWeights
 from paddlex.modules.instance_segmentation.train_data import read_datasets
+from paddlex.modules.instance_segmentation.trainer import INSTANCE_TRAINING
+from paddlex.modules.start_weights import StartWeights
+from paddlex.modules.training_run import TrainingRun
 from paddlex.repo_apis.paddle_detection.suite import MODELS
+from paddlex.training.checkpoint_store import CheckpointStore
 from paddlex.utils.pdparams import read_pdparams
 
 SPEC = MODELS["MaskRCNN-ResNet50-FPN"]
@@ -37,10 +39,11 @@ def finished(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("run") / "output"
     output.mkdir()
     options = tiny_options(epochs=1, learning_rate=1e-4, clip_norm=1.0)
-    run = trainer._Run(
+    run = TrainingRun(
+        INSTANCE_TRAINING,
         SPEC,
         datasets=read_datasets(dataset, num_classes=None, allow_empty=True, masks=SPEC.recipe.masks),
-        output_dir=output,
+        store=CheckpointStore(output),
         options=options,
         start=StartWeights(from_scratch=False),
     )

@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--kill-after", type=int)
     arguments = parser.parse_args()
+    from paddlex.modules import training_run
     from paddlex.modules.instance_segmentation import trainer
     from paddlex.training.hooks import Hook
     from paddlex.training.loop import Loop, StepReport
@@ -62,13 +63,13 @@ def main() -> None:
             if loop.position.step == arguments.kill_after:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    run_init = trainer._Run.__init__
+    run_init = training_run.TrainingRun.__init__
 
     def init_with_kill(self: Any, *args: Any, **kwargs: Any) -> None:
         run_init(self, *args, **kwargs)
         self.loop.hooks.append(KillAfter())
 
-    trainer._Run.__init__ = init_with_kill
+    training_run.TrainingRun.__init__ = init_with_kill
     trainer.train(
         spec=tiny_spec(),
         dataset_dir=arguments.dataset,

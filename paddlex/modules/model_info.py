@@ -1,4 +1,4 @@
-"""What a weight file must be accompanied by to be used again: the model, its classes, its input size.
+"""What a weight file must be accompanied by to be used again: the model, its classes, the size of its photos.
 
 The trainer writes `model_info.json` beside each `.pdparams` it saves; evaluation and export read it, so that
 one's own weights are never taken for the benchmark's 80 classes.
@@ -6,7 +6,8 @@ one's own weights are never taken for the benchmark's 80 classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +26,19 @@ class ModelInfo:
     Attributes:
         model_name: public name of the model.
         class_names: names in order of class index.
-        category_ids: category id of each class in the annotation files.
+        category_ids: id of each class in the annotation files.
         input_size: (height, width) of the network input at evaluation, or the (short, long) limits that
             photos are resized into where they keep their aspect, pixels; None: as the recipe says.
+        short_side: that photos are resized to by their short side before anything else; None: as they are.
+        network: keyword arguments of the builder above those of the recipe, as its start weights need them.
     """
 
     model_name: str
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     input_size: tuple[int, int] | None
+    short_side: int | None = None
+    network: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_classes(self) -> int:
@@ -51,6 +56,8 @@ def write_model_info(weight_path: Path | str, info: ModelInfo) -> Path:
             "class_names": list(info.class_names),
             "category_ids": list(info.category_ids),
             "input_size": list(info.input_size) if info.input_size else None,
+            **({"short_side": info.short_side} if info.short_side else {}),
+            **({"network": dict(info.network)} if info.network else {}),
         },
     )
     return path
@@ -70,14 +77,16 @@ def read_model_info(weight_path: Path | str) -> ModelInfo | None:
 
 def _parse(path: Path, content: Any) -> ModelInfo:  # noqa: ANN401 (any JSON)
     try:
-        size = content["input_size"]
+        size, short_side = content["input_size"], content.get("short_side")
         info = ModelInfo(
             model_name=str(content["model_name"]),
             class_names=tuple(str(name) for name in content["class_names"]),
             category_ids=tuple(int(number) for number in content["category_ids"]),
             input_size=None if size is None else (int(size[0]), int(size[1])),
+            short_side=None if short_side is None else int(short_side),
+            network=dict(content.get("network") or {}),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise WeightsError(
             f"{path}: not the description that training writes beside its weights "
             f"({type(error).__name__}: {error}); copy it again from the training's output"

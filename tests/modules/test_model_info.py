@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paddlex.modules.instance_segmentation.model_info import ModelInfo, read_model_info, write_model_info
+from paddlex.modules.model_info import ModelInfo, read_model_info, write_model_info
 from paddlex.utils.errors import FileFormatError, WeightsError
 
 INFO = ModelInfo(

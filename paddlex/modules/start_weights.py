@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tarfile
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from paddle import nn
 
+from paddlex.repo_apis.pretrained import PretrainedWeights
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
 from paddlex.utils.download import fetch, is_url
 from paddlex.utils.errors import DownloadError, WeightsError
+from paddlex.utils.files import safe_extract
 from paddlex.utils.logging import logger
 from paddlex.utils.pdparams import read_pdparams
 
@@ -27,11 +32,13 @@ class StartWeights:
         from_scratch: it begins with nothing, so everything must learn.
         arrays: weights by name; empty when a checkpoint brings them later.
         source: where they come from, for messages.
+        network: keyword arguments of the builder that they were trained with.
     """
 
     from_scratch: bool
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     source: str = ""
+    network: Mapping[str, Any] = field(default_factory=dict)
 
     def apply(self, network: nn.Layer) -> None:
         """Fill `network`; from scratch, let what is frozen for the sake of pretrained weights learn."""
@@ -49,8 +56,8 @@ def find_start_weights(wanted: str | None, spec: ModelSpec) -> StartWeights:
     """Read the weights that a user wants to start from.
 
     Args:
-        wanted: None for the published network if it can be had; `coco` for it in any case; `imagenet` for
-            its backbone alone; `scratch` (or `none`); or a path or URL.
+        wanted: None for the published network if it can be had; one of the names of `spec.start_weights` for
+            these in any case; `scratch` (or `none`); or a path or URL.
         spec: the model.
 
     Raises:
@@ -63,25 +70,24 @@ def find_start_weights(wanted: str | None, spec: ModelSpec) -> StartWeights:
         return StartWeights(from_scratch=True)
     if Path(wanted).is_file():
         return _read(Path(wanted).resolve())
-    named = {"coco": spec.weights_url, "imagenet": spec.backbone_url}
-    if wanted.lower() in named:
-        url = named[wanted.lower()]
-        if url is None:
-            raise WeightsError(f"Train.pretrain_weight_path {wanted}: {spec.name} has no such weights")
-        return _read(fetch(url))
+    published = {name.lower(): weights for name, weights in spec.start_weights.items()}
+    if wanted.lower() in published:
+        return _fetch(published[wanted.lower()])
     if is_url(wanted):
         return _read(fetch(wanted))
+    names = ", ".join([*spec.start_weights, "scratch"])
     raise WeightsError(
-        f"Train.pretrain_weight_path {wanted}: no such file; give a .pdparams file, a URL, coco, imagenet "
-        "or scratch"
+        f"Train.pretrain_weight_path {wanted}: no such file, and no weights of {spec.name} have this name; "
+        f"give a .pdparams file, a URL, or one of {names}"
     )
 
 
 def _published_or_scratch(spec: ModelSpec) -> StartWeights:
-    if spec.weights_url is None:
+    whole = next((weights for weights in spec.start_weights.values() if weights.part == "network"), None)
+    if whole is None:
         return StartWeights(from_scratch=True)
     try:
-        return _read(fetch(spec.weights_url))
+        return _fetch(whole)
     except DownloadError as error:
         logger.warning("NO PRETRAINED WEIGHTS: %s", error)
         logger.warning(
@@ -91,5 +97,16 @@ def _published_or_scratch(spec: ModelSpec) -> StartWeights:
         return StartWeights(from_scratch=True)
 
 
+def _fetch(weights: PretrainedWeights) -> StartWeights:
+    return replace(_read(fetch(weights.url)), network=weights.network)
+
+
 def _read(path: Path) -> StartWeights:
-    return StartWeights(from_scratch=False, arrays=read_pdparams(path), source=str(path))
+    if path.suffix == ".pdparams" or not tarfile.is_tarfile(path):
+        return StartWeights(from_scratch=False, arrays=read_pdparams(path), source=str(path))
+    with tempfile.TemporaryDirectory() as temporary:
+        content = safe_extract(path, Path(temporary) / "content")
+        found = next(iter(sorted(content.rglob("*.pdparams"))), None)
+        if found is None:
+            raise WeightsError(f"{path}: holds no .pdparams file; expected an archive of published weights")
+        return StartWeights(from_scratch=False, arrays=read_pdparams(found), source=str(path))

@@ -14,7 +14,7 @@ import numpy as np
 import paddle
 import pytest
 
-from paddlex.modules.instance_segmentation.start_weights import find_start_weights
+from paddlex.modules.start_weights import find_start_weights
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.utils.errors import WeightsError
 

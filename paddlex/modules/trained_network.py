@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paddlex.data.formats.coco import read_coco
-from paddlex.modules.instance_segmentation.coco_classes import COCO_CLASS_NAMES
-from paddlex.modules.instance_segmentation.model_info import ModelInfo, read_model_info
+from paddlex.modules.model_info import ModelInfo, read_model_info
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
 from paddlex.utils.download import fetch, is_url
-from paddlex.utils.errors import PaddleXError, WeightsError
+from paddlex.utils.errors import WeightsError
 from paddlex.utils.logging import logger
 from paddlex.utils.pdparams import read_pdparams
 
 if TYPE_CHECKING:
     from paddle import nn
 
-__all__ = ["TrainedNetwork", "count_classes", "load_trained_network"]
+__all__ = ["ClassNames", "TrainedNetwork", "count_classes", "load_trained_network", "require_same_classes"]
 
 # The parameter with one entry per class, by family.
 _PER_CLASS = {
@@ -30,7 +29,25 @@ _PER_CLASS = {
     "Cascade Mask R-CNN": "mask_fcn_logits.bias",
     "PP-YOLOE_seg": "pred_cls.0.bias",
     "SOLOv2": "solo_cate.bias",
+    "DeepLabV3+": "head.decoder.conv.bias",
+    "BiSeNetV2": "head.conv_1x1.bias",
+    "UNet": "cls.bias",
+    "HRNet": "head.cls.bias",
+    "Fast-SCNN": "classifier.conv.bias",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassNames:
+    """Where a task finds names for the classes of weights that come without `model_info.json`.
+
+    Attributes:
+        in_dataset: names in a data set; none where it tells none.
+        published: names of the benchmarks that published weights were trained on; their counts differ.
+    """
+
+    in_dataset: Callable[[Path], tuple[str, ...]]
+    published: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +60,23 @@ class TrainedNetwork:
         names_known: whether the names came with the weights, or were taken from elsewhere by their count.
         input_size: (height, width) of its input, or the (short, long) limits that photos are resized into
             where they keep their aspect, pixels.
+        short_side: that photos are resized to first by their short side; None: they are not.
+        options: keyword arguments that it was built with above those of the recipe.
     """
 
     network: nn.Layer
     class_names: tuple[str, ...]
     names_known: bool
     input_size: tuple[int, int]
+    short_side: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def load_trained_network(
     spec: ModelSpec,
     *,
     weight_path: str | Path,
+    classes: ClassNames,
     input_size: int | None = None,
     dataset_dir: Path | None = None,
 ) -> TrainedNetwork:
@@ -63,9 +85,10 @@ def load_trained_network(
     Args:
         spec: the model.
         weight_path: `.pdparams` file, or a URL of one.
+        classes: where to find the names of classes for weights that come without `model_info.json`.
         input_size: side of the square input, or the short side where photos keep their aspect; None takes
             the one trained for, else the recipe's.
-        dataset_dir: names the classes of weights that come without `model_info.json`.
+        dataset_dir: asked for those names first.
 
     Raises:
         WeightsError: if the weights are missing, unreadable, of another model, or their classes unknown.
@@ -89,12 +112,22 @@ def load_trained_network(
             f"{file}: weights for {count} classes beside a model_info.json of {info.num_classes}; "
             "they are not from one run: copy both again"
         )
-    names = info.class_names if info is not None else _find_class_names(count, dataset_dir, source=source)
+    if info is not None:
+        names, short_side, options = info.class_names, info.short_side, info.network
+    else:
+        names, short_side, options = _find_names(count, dataset_dir, classes, source=source), None, {}
     size = _input_size(spec, info=info, chosen=input_size)
-    network = spec.build(num_classes=count, eval_size=size)
+    network = spec.build(num_classes=count, eval_size=size, **options)
     load_weights(network, arrays, source=source, allow_partial=False, num_classes=count).log(source)
     network.eval()
-    return TrainedNetwork(network=network, class_names=names, names_known=info is not None, input_size=size)
+    return TrainedNetwork(
+        network=network,
+        class_names=names,
+        names_known=info is not None,
+        input_size=size,
+        short_side=short_side,
+        options=options,
+    )
 
 
 def _input_size(spec: ModelSpec, *, info: ModelInfo | None, chosen: int | None) -> tuple[int, int]:
@@ -104,7 +137,7 @@ def _input_size(spec: ModelSpec, *, info: ModelInfo | None, chosen: int | None) 
 
 
 def count_classes(spec: ModelSpec, arrays: dict[str, np.ndarray], *, source: str) -> int:
-    """Object classes that weights were trained for, without background.
+    """Classes that weights were trained for; of objects, without background.
 
     Args:
         spec: the model.
@@ -124,14 +157,15 @@ def count_classes(spec: ModelSpec, arrays: dict[str, np.ndarray], *, source: str
     return len(found)
 
 
-def _find_class_names(count: int, dataset_dir: Path | None, *, source: str) -> tuple[str, ...]:
-    """Names for weights that came without: the data set's or COCO's, where the count fits."""
-    names = _names_in_dataset(dataset_dir) if dataset_dir is not None else ()
+def _find_names(count: int, dataset_dir: Path | None, classes: ClassNames, *, source: str) -> tuple[str, ...]:
+    """Names for weights that came without: the data set's or a benchmark's, where the count fits."""
+    names = classes.in_dataset(dataset_dir) if dataset_dir is not None else ()
     if len(names) == count:
         logger.info("%s: class names taken from the data set %s", source, dataset_dir)
         return names
-    if count == len(COCO_CLASS_NAMES):
-        return COCO_CLASS_NAMES
+    published = next((found for found in classes.published if len(found) == count), None)
+    if published is not None:
+        return published
     of_dataset = f"; the data set {dataset_dir} has {len(names)}" if names else ""
     raise WeightsError(
         f"{source}: weights for {count} classes whose names are unknown{of_dataset}; keep model_info.json, "
@@ -139,10 +173,30 @@ def _find_class_names(count: int, dataset_dir: Path | None, *, source: str) -> t
     )
 
 
-def _names_in_dataset(dataset_dir: Path) -> tuple[str, ...]:
-    file = dataset_dir / "annotations" / "instance_train.json"
-    try:
-        return tuple(category.name for category in read_coco(file, faults=[]).categories)
-    except PaddleXError:
-        # Shipped configurations name a data set that need not be there to export weights.
-        return ()
+def require_same_classes(
+    trained: TrainedNetwork, class_names: Sequence[str], *, weights: str, annotations: Path
+) -> None:
+    """Refuse weights whose scores on a data set would mean nothing.
+
+    Args:
+        trained: the network.
+        class_names: of the data set, in order of class index.
+        weights: where the weights come from, for messages.
+        annotations: what the names of the data set come from, likewise.
+
+    Raises:
+        WeightsError: other classes, or the same in another order.
+    """
+    theirs, ours = trained.class_names, tuple(class_names)
+    if len(theirs) != len(ours):
+        raise WeightsError(
+            f"{weights}: weights for {len(theirs)} classes, {annotations} has {len(ours)}; use "
+            "weights trained on this data set, or the data set they were trained on"
+        )
+    if not trained.names_known or theirs == ours:
+        return
+    index = next(i for i, pair in enumerate(zip(theirs, ours, strict=True)) if pair[0] != pair[1])
+    difference = f"class {index} is {theirs[index]!r} in the weights, {ours[index]!r} in {annotations}"
+    if sorted(theirs) == sorted(ours):
+        raise WeightsError(f"{weights}: {difference}; put the categories in the order of the training")
+    logger.warning("%s: %s; they are taken for the same", weights, difference)
