@@ -14,6 +14,7 @@ The best of the repeats counts.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,13 +36,15 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=12, help="detections that are decoded")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--settings", choices=("stock", "ours"), default="stock", help="for Paddle Inference")
+    parser.add_argument("--folder", type=Path, help="keep the exported model there")
+    parser.add_argument("--json", type=Path, help="also write the seconds there")
     options = parser.parse_args()
     if options.settings == "ours":
         from paddlex.utils.cpu import prepare_cpu
 
         prepare_cpu()  # counts before Paddle is imported only
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = options.folder or Path(name)
         size = _export(options, folder)
         predict, threshold = _paddlex(options, folder)
         tensors = _tensors(folder)
@@ -58,6 +61,8 @@ def main() -> None:
                 if repeat:  # the first one warms up
                     times[run_name].append(time.perf_counter() - start)
     best = {name: min(values) for name, values in times.items()}
+    if options.json:
+        options.json.write_text(json.dumps({"input": size, "seconds": best}), encoding="utf-8")
     print(f"{options.model}, {size} px, photo {PHOTO.name}, {options.objects} detections")
     for run_name, seconds in best.items():
         print(f"  {run_name:12} {1000 * seconds:8.1f} ms")
