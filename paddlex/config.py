@@ -49,7 +49,7 @@ class GlobalSection(_Section):
 
 
 class ConvertSection(_Section):
-    """Conversion of annotations to COCO, in place."""
+    """Conversion of annotations to COCO, or to masks, in place."""
 
     enable: bool = False
     src_dataset_type: Literal["LabelMe"] | None = None
@@ -73,7 +73,11 @@ class CheckDatasetSection(_Section):
 
 
 class TrainSection(_Section):
-    """Mode train; see the comments of the shipped YAML files."""
+    """Mode train; see the comments of the shipped YAML files.
+
+    `epochs_iters` and `eval_interval` count epochs of instance segmentation, iterations of semantic
+    segmentation, as the original's do.
+    """
 
     num_classes: int | None = Field(None, ge=1)
     epochs_iters: int = Field(40, ge=1)
@@ -88,6 +92,7 @@ class TrainSection(_Section):
     seed: int = Field(0, ge=0)
     num_workers: int = Field(4, ge=0)
     input_size: int | None = Field(None, ge=64, le=4096, multiple_of=32)
+    short_side: int | None = Field(None, ge=64, le=4096)
     multi_scale: bool = True
     augment: bool = True
     amp: Literal["off", "O1", "O2"] = "off"
@@ -117,6 +122,7 @@ class EvaluateSection(_Section):
     batch_size: int = Field(1, ge=1)
     num_workers: int = Field(4, ge=0)
     allow_empty: bool = True
+    argmax_first: bool = False
 
 
 class ExportSection(_Section):

@@ -18,7 +18,7 @@ from paddlex.utils.files import write_json
 from paddlex.utils.logging import logger
 
 if TYPE_CHECKING:
-    from paddlex.repo_apis.spec import ModelSpec
+    from paddlex.repo_apis.spec import ModelSpec, Task
 
 __all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_SUCCESS", "EXIT_USAGE", "run"]
 
@@ -63,6 +63,7 @@ def run_mode(config: Config) -> Fields:
     spec = find_model(config.Global.model)
     if config.Global.mode in _PADDLE_MODES:
         prepare_cpu()
+    _warn_of_the_meaningless(config, spec)
     return _MODES[config.Global.mode](config, spec)
 
 
@@ -145,7 +146,7 @@ def _check_dataset(config: Config, spec: ModelSpec) -> Fields:
         convert_from=convert_from,
         split_percents=percents,
         num_classes=_chosen_classes(config),
-        allow_empty=config.Train.allow_empty,
+        **_only(spec, "instance_segmentation", allow_empty=config.Train.allow_empty),
         seed=section.seed,
         num_workers=section.num_workers,
     )
@@ -157,7 +158,7 @@ def _train(config: Config, spec: ModelSpec) -> Fields:
     train = config.Train
     options = TrainOptions(
         num_classes=_chosen_classes(config),
-        epochs=train.epochs_iters,
+        **{"iterations" if spec.counts_iterations else "epochs": train.epochs_iters},
         batch_size=train.batch_size,
         learning_rate=train.learning_rate if config.chosen("Train.learning_rate") else None,
         lr_scaling=train.lr_scaling,
@@ -171,6 +172,7 @@ def _train(config: Config, spec: ModelSpec) -> Fields:
         seed=train.seed,
         num_workers=train.num_workers,
         input_size=train.input_size,
+        short_side=train.short_side if spec.task == "semantic_segmentation" else None,
         multi_scale=train.multi_scale,
         augment=train.augment,
         amp=train.amp,
@@ -205,8 +207,13 @@ def _evaluate(config: Config, spec: ModelSpec) -> Fields:
         device=_device(config),
         batch_size=section.batch_size,
         num_workers=section.num_workers,
-        input_size=config.Train.input_size,
-        allow_empty=section.allow_empty,
+        **_only(
+            spec,
+            "instance_segmentation",
+            input_size=config.Train.input_size,
+            allow_empty=section.allow_empty,
+        ),
+        **_only(spec, "semantic_segmentation", argmax_first=section.argmax_first),
     )
 
 
@@ -219,7 +226,7 @@ def _export(config: Config, spec: ModelSpec) -> Fields:
         weight_path=_weights(section.weight_path, "Export.weight_path"),
         output_dir=Path(config.Global.output),
         dataset_dir=Path(config.Global.dataset_dir),
-        input_size=section.input_size or config.Train.input_size,
+        **_only(spec, "instance_segmentation", input_size=section.input_size or config.Train.input_size),
     )
 
 
@@ -237,7 +244,7 @@ def _predict(config: Config, spec: ModelSpec) -> Fields:
         input=section.input,
         output_dir=Path(config.Global.output),
         batch_size=section.batch_size,
-        threshold=section.threshold,
+        **_only(spec, "instance_segmentation", threshold=section.threshold),
         device=_device(config),
         backend=section.backend,
         cpu_threads=section.kernel_option.cpu_threads,
@@ -255,6 +262,30 @@ _MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
 
 # Modes that load Paddle for certain; a prediction may need the Paddle backend, which sees to it itself.
 _PADDLE_MODES = ("train", "evaluate", "export")
+
+
+# --------------------------------------------------------------------------- what only one task knows
+
+_MEANINGLESS: dict[Task, tuple[str, ...]] = {
+    "instance_segmentation": ("Train.short_side", "Evaluate.argmax_first"),
+    "semantic_segmentation": (
+        "Train.allow_empty",
+        "Evaluate.allow_empty",
+        "Export.input_size",
+        "Predict.threshold",
+    ),
+}
+
+
+def _only(spec: ModelSpec, task: Task, **arguments: object) -> Fields:
+    """The arguments, if the model is of the task."""
+    return arguments if spec.task == task else {}
+
+
+def _warn_of_the_meaningless(config: Config, spec: ModelSpec) -> None:
+    for key in _MEANINGLESS[spec.task]:
+        if config.chosen(key):
+            logger.warning("%s: no effect in %s; left alone", key, spec.task.replace("_", " "))
 
 
 # --------------------------------------------------------------------------- values that need a decision

@@ -140,5 +140,5 @@ def test_checking_a_data_set_never_loads_paddle() -> None:
 
 
 def test_predicting_with_onnx_never_loads_paddle() -> None:
-    statement = "import paddlex.model, paddlex.inference.backends.onnx"
+    statement = "import paddlex.model, paddlex.inference.backends.onnx, paddlex.inference.backends.pixels"
     assert "paddle" not in _modules_after(statement)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
+from paddlex.inference.deploy_transforms import operations_from_transforms
 from paddlex.utils.errors import FileFormatError, InputError
 from paddlex.utils.files import read_text
 
@@ -22,13 +23,15 @@ class ModelFolder:
 
     Attributes:
         path: the folder.
+        task: what the model predicts.
         model_name: public name of the model, "" when the file does not tell.
-        class_names: names in class id order.
+        class_names: names in class id order; empty where a semantic model's file does not tell.
         threshold: score above which instances are kept unless the caller says otherwise.
         preprocess: operations from photo to network input, in order, each `{"type": ..., ...}`.
     """
 
     path: Path
+    task: Literal["instance_segmentation", "semantic_segmentation"]
     model_name: str
     class_names: tuple[str, ...]
     threshold: float
@@ -65,19 +68,38 @@ def read_model_folder(path: Path | str) -> ModelFolder:
     if not file.is_file():
         raise InputError(f"{path}: {SETTINGS_FILE} is missing{_nearby(path)}")
     settings = _load(file)
-    folder = ModelFolder(
-        path=path,
-        model_name=_model_name(file, settings),
-        class_names=_class_names(file, settings.get("label_list")),
-        threshold=_threshold(file, settings.get("draw_threshold")),
-        preprocess=_preprocess(file, settings.get("Preprocess")),
-    )
+    folder = _semantic(path, file, settings) if "Deploy" in settings else _instances(path, file, settings)
     if folder.onnx_file is None and folder.paddle_files is None:
         raise InputError(
             f"{path}: no graph; expected inference.onnx, or inference.json (or .pdmodel) with "
             "inference.pdiparams"
         )
     return folder
+
+
+def _instances(path: Path, file: Path, settings: dict[str, Any]) -> ModelFolder:
+    return ModelFolder(
+        path=path,
+        task="instance_segmentation",
+        model_name=_model_name(file, settings),
+        class_names=_class_names(file, settings.get("label_list")),
+        threshold=_threshold(file, settings.get("draw_threshold")),
+        preprocess=_preprocess(file, settings.get("Preprocess")),
+    )
+
+
+def _semantic(path: Path, file: Path, settings: dict[str, Any]) -> ModelFolder:
+    deploy, names = settings["Deploy"], settings.get("label_list")
+    if not isinstance(deploy, dict):
+        raise FileFormatError(f"{file}: Deploy: expected keys and values, found {deploy!r}")
+    return ModelFolder(
+        path=path,
+        task="semantic_segmentation",
+        model_name=_model_name(file, settings),
+        class_names=() if names is None else _class_names(file, names),
+        threshold=0.0,
+        preprocess=operations_from_transforms(file, deploy.get("transforms")),
+    )
 
 
 def _nearby(path: Path) -> str:

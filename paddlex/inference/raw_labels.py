@@ -61,15 +61,23 @@ class RawLabels:
         Raises:
             UsageError: if the graph gave classes only.
         """
-        if self.logits is None:
-            raise UsageError(
-                "score_map: the graph of backend=paddle gives classes only; choose backend=onnx or openvino"
-            )
-        scores = restore_logits(self.logits, [*moves, *self._enlarging])
+        scores = self.to_logits(moves)
         scores -= scores.max(axis=0)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=0)
         return np.ascontiguousarray(scores.transpose(1, 2, 0))
+
+    def to_logits(self, moves: Sequence[Move] = ()) -> NDArray[np.float32]:
+        """The logits brought to the photo, (C, H, W).
+
+        Raises:
+            UsageError: if the graph gave classes only.
+        """
+        if self.logits is None:
+            raise UsageError(
+                "score_map: the graph of backend=paddle gives classes only; choose backend=onnx or openvino"
+            )
+        return restore_logits(self.logits, [*moves, *self._enlarging])
 
     @property
     def _enlarging(self) -> tuple[Move, ...]:

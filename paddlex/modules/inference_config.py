@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from paddlex.inference.deploy_transforms import transforms_from_operations
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.utils.files import write_text
 
-__all__ = ["INFERENCE_CONFIG", "inference_config", "preprocess_operations", "write_inference_config"]
+__all__ = [
+    "INFERENCE_CONFIG",
+    "inference_config",
+    "preprocess_operations",
+    "semantic_config",
+    "write_inference_config",
+]
 
 INFERENCE_CONFIG = "inference.yml"
 
@@ -61,6 +68,32 @@ def inference_config(
         "min_subgraph_size": deploy.min_subgraph_size,
         "mask": True,
         "Preprocess": preprocess_operations(spec, input_size=input_size),
+        "label_list": list(class_names),
+    }
+
+
+def semantic_config(
+    spec: ModelSpec, *, class_names: Sequence[str], operations: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The content of `inference.yml` of a model that classifies pixels, as official files have it.
+
+    They name no classes; `label_list` is added.
+
+    Args:
+        spec: the model.
+        class_names: names in order of class index.
+        operations: what it does to a photo first, as `preprocess_operations` gives it.
+    """
+    return {
+        "Deploy": {
+            "model": "inference.json",
+            "params": "inference.pdiparams",
+            "transforms": transforms_from_operations(operations),
+            "input_shape": [None, 3, None, None],
+            "output_op": "argmax",
+            "output_dtype": "int32",
+        },
+        "Global": {"model_name": spec.name},
         "label_list": list(class_names),
     }
 

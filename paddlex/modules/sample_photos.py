@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from paddlex.utils.errors import ImageReadError
 from paddlex.utils.images import IMAGE_SUFFIXES, read_image
 
-__all__ = ["find_sample_photos"]
+__all__ = ["find_sample_photos", "wide_and_high"]
 
 # Enough to see a difference between graphs; larger photos only take longer.
 _LONGEST_SIDE = 640
@@ -32,6 +32,14 @@ def find_sample_photos(folder: Path | None, *, count: int = 3) -> list[NDArray[n
     """
     found = list(itertools.islice(_readable(folder), count)) if folder is not None else []
     return found or [_pattern(seed) for seed in range(2)]
+
+
+def wide_and_high(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    """Two photos, one wide and one high: a graph that takes any size must follow their shape."""
+    first, second = images[0], images[1 % len(images)]
+    if (first.shape[0] < first.shape[1]) == (second.shape[0] < second.shape[1]):
+        second = np.ascontiguousarray(np.rot90(second))
+    return [first, second]
 
 
 def _readable(folder: Path) -> Iterator[NDArray[np.uint8]]:

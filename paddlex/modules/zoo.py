@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 
 from paddlex.repo_apis.paddle_detection.suite import MODELS as DETECTION_MODELS
+from paddlex.repo_apis.paddle_seg.suite import MODELS as SEMANTIC_MODELS
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.utils.errors import UsageError
 
 __all__ = ["ALL_MODELS", "find_model"]
 
-ALL_MODELS: dict[str, ModelSpec] = {**DETECTION_MODELS}
+ALL_MODELS: dict[str, ModelSpec] = {**DETECTION_MODELS, **SEMANTIC_MODELS}
 
 
 def find_model(name: str) -> ModelSpec:

@@ -8,12 +8,14 @@ import os
 import shutil
 from typing import Literal
 
-from paddlex.inference.backends.base import Backend
+from paddlex.inference.backends.base import Backend, GraphSession
+from paddlex.inference.backends.fast_graph import FastBackend
+from paddlex.inference.backends.official_graph import OfficialBackend
 from paddlex.inference.folder import ModelFolder
 from paddlex.utils.device import Device
 from paddlex.utils.errors import InputError, UsageError
 
-__all__ = ["BACKENDS", "BackendName", "default_device", "open_backend"]
+__all__ = ["BACKENDS", "BackendName", "default_device", "open_backend", "open_session"]
 
 BackendName = Literal["auto", "onnx", "openvino", "paddle"]
 BACKENDS: tuple[BackendName, ...] = ("auto", "onnx", "openvino", "paddle")
@@ -35,7 +37,19 @@ def default_device() -> Device:
 def open_backend(
     folder: ModelFolder, *, device: Device, name: str = "auto", threads: int | None = None
 ) -> Backend:
-    """Open a model with a backend.
+    """Open a model that finds instances; arguments and errors are those of `open_session`.
+
+    Raises:
+        FileFormatError: also if the graph has other inputs or outputs than such models have.
+    """
+    session = open_session(folder, device=device, name=name, threads=threads)
+    return OfficialBackend(session) if session.name == "paddle" else FastBackend(session)
+
+
+def open_session(
+    folder: ModelFolder, *, device: Device, name: str = "auto", threads: int | None = None
+) -> GraphSession:
+    """Open the graph of a model in a runtime.
 
     "auto" takes ONNX Runtime on a CPU when the graph and the package are there (several times faster than
     Paddle Inference on these networks), else Paddle.
@@ -56,12 +70,12 @@ def open_backend(
             f"{folder.path}: inference.onnx is missing, which backend={name} runs; export it with ONNX"
         )
     if name == "openvino":
-        from paddlex.inference.backends.openvino import OpenVinoBackend
+        from paddlex.inference.backends.openvino import OpenVinoSession
 
-        return OpenVinoBackend(folder.onnx_file, device=device, threads=threads)
-    from paddlex.inference.backends.onnx import OnnxBackend
+        return OpenVinoSession(folder.onnx_file, device=device, threads=threads)
+    from paddlex.inference.backends.onnx import OnnxSession
 
-    return OnnxBackend(folder.onnx_file, device=device, threads=threads)
+    return OnnxSession(folder.onnx_file, device=device, threads=threads)
 
 
 def _automatic(folder: ModelFolder, *, device: Device) -> str:
@@ -71,12 +85,12 @@ def _automatic(folder: ModelFolder, *, device: Device) -> str:
     return "onnx" if folder.onnx_file and has_runtime and device.type == "cpu" else "paddle"
 
 
-def _open_paddle(folder: ModelFolder, *, device: Device, threads: int | None) -> Backend:
+def _open_paddle(folder: ModelFolder, *, device: Device, threads: int | None) -> GraphSession:
     if folder.paddle_files is None:
         raise InputError(
             f"{folder.path}: inference.json (or .pdmodel) with inference.pdiparams is missing, which "
             "backend=paddle runs; choose backend=onnx"
         )
-    from paddlex.inference.backends.paddle import PaddleBackend
+    from paddlex.inference.backends.paddle import PaddleSession
 
-    return PaddleBackend(*folder.paddle_files, device=device, threads=threads)
+    return PaddleSession(*folder.paddle_files, device=device, threads=threads)

@@ -8,11 +8,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from paddlex.inference.backends.base import cpu_threads
-from paddlex.inference.backends.fast_graph import FastBackend
 from paddlex.utils.device import Device
 from paddlex.utils.errors import FileFormatError, MissingDependencyError
 
-__all__ = ["OnnxBackend", "OnnxSession"]
+__all__ = ["OnnxSession"]
 
 
 class OnnxSession:
@@ -48,17 +47,6 @@ class OnnxSession:
         """Outputs in the order of the graph."""
         outputs: list[NDArray[Any]] = self._session.run(None, inputs)
         return outputs
-
-
-class OnnxBackend(FastBackend):
-    """Finds instances with `inference.onnx` in ONNX Runtime; arguments and errors are those of its session.
-
-    Raises:
-        FileFormatError: also if the graph has other inputs or outputs than `fast_graph` describes.
-    """
-
-    def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
-        super().__init__(OnnxSession(file, device=device, threads=threads))
 
 
 def _open_session(file: Path, *, device: Device, threads: int) -> Any:  # noqa: ANN401 (onnxruntime ships no types)

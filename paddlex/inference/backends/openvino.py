@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paddlex.inference.backends.base import cpu_threads
-from paddlex.inference.backends.fast_graph import FastBackend
 from paddlex.utils.device import Device
 from paddlex.utils.errors import DeviceError, FileFormatError, MissingDependencyError, UsageError
 
-__all__ = ["OpenVinoBackend", "OpenVinoSession"]
+__all__ = ["OpenVinoSession"]
 
 _PRECISION_VARIABLE = "PADDLE_PDX_OPENVINO_PRECISION"
 _PRECISIONS = ("f32", "bf16", "f16")
@@ -58,13 +57,6 @@ class OpenVinoSession:
         outputs = self._model(inputs)
         # Copies, for OpenVINO writes the next batch into the same memory.
         return [np.array(outputs[index]) for index in range(len(self._model.outputs))]
-
-
-class OpenVinoBackend(FastBackend):
-    """Finds instances with `inference.onnx` in OpenVINO; arguments and errors are those of its session."""
-
-    def __init__(self, file: Path, *, device: Device, threads: int | None = None) -> None:
-        super().__init__(OpenVinoSession(file, device=device, threads=threads))
 
 
 def _compile(file: Path, *, threads: int) -> tuple[Any, Any]:

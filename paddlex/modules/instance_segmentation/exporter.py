@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import paddle
@@ -15,31 +14,29 @@ from paddle import Tensor, nn
 
 from paddlex.data.transforms.batch import Batch
 from paddlex.data.transforms.preprocess import Preprocessor
-from paddlex.inference.backends.base import Backend
-from paddlex.inference.backends.onnx import OnnxBackend
-from paddlex.inference.backends.paddle import PaddleBackend
+from paddlex.inference.backends.base import Backend, GraphSession
+from paddlex.inference.backends.fast_graph import FastBackend
+from paddlex.inference.backends.official_graph import OfficialBackend
 from paddlex.inference.postprocess import RawDetections, postprocess, raw_from_batch
-from paddlex.modules.export_onnx import write_onnx
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
-from paddlex.modules.inference_config import inference_config, preprocess_operations, write_inference_config
+from paddlex.modules.export_run import ExportPlan, run_export
+from paddlex.modules.inference_config import inference_config, preprocess_operations
 from paddlex.modules.instance_segmentation.agreement import Agreement, compare_detections, summarise
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.instance_segmentation.fast_graph import make_fast_graph
-from paddlex.modules.sample_photos import find_sample_photos
+from paddlex.modules.sample_photos import find_sample_photos, wide_and_high
 from paddlex.modules.trained_network import load_trained_network
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.structures.results import Detections
-from paddlex.utils.device import Device
-from paddlex.utils.errors import ExportError, MissingDependencyError
 from paddlex.utils.logging import logger
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 __all__ = ["export", "export_network"]
 
-# In the order they are put in place: the settings file makes a folder count as a model.
-_FILES = ("inference.pdiparams", "inference.json", "inference.onnx", "inference.yml")
 # Large enough for boxes of every level of a pyramid, and a third of the time of published sizes.
 _SHORT_SIDE_COMPARED = 480
-_CPU = Device("cpu")
 
 
 def export(
@@ -113,32 +110,76 @@ def export_network(
         ExportError: if a graph cannot be made, or finds something else than the network does.
     """
     size = input_size or spec.recipe.input_size
-    if not sample_images:
-        raise ExportError(f"{spec.name}: no sample photos; an export is only handed out after a comparison")
-    folder.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    about = {"model_name": spec.name, "class_names": list(class_names), "input_size": list(size)}
-    traced_size = None if spec.recipe.keep_ratio else size
-    with on_cpu(), tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as temporary:
-        stage = Path(temporary)
-        deployed = _deployed_copy(network, spec=spec, num_classes=len(class_names), input_size=size)
-        write_inference_config(stage, inference_config(spec, class_names=class_names, input_size=size))
-        _save_official_graph(deployed, stage, input_size=traced_size)
-        onnx_skipped = _save_onnx(deployed, stage, input_size=traced_size, about=about)
-        samples = _Samples(spec, sample_images, input_size=size)
-        agreements = _check(deployed, stage, samples=samples)
-        _put_in_place(stage, folder)
-    logger.info("%s: exported in %.0f s; %s", folder, time.monotonic() - started, _in_words(agreements))
-    return {
-        **about,
-        "files": [name for name in _FILES if (folder / name).is_file()],
-        "onnx_skipped": onnx_skipped,
-        "sample_photos": len(samples),
-        "differences": {name: agreement.to_json() for name, agreement in agreements.items()},
-    }
+    plan = _InstanceExport(
+        spec=spec,
+        about={"model_name": spec.name, "class_names": list(class_names), "input_size": list(size)},
+        num_classes=len(class_names),
+        config=inference_config(spec, class_names=class_names, input_size=size),
+        input_size=size,
+        samples=_Samples(spec, sample_images, input_size=size),
+    )
+    return run_export(network, plan, folder=folder)
 
 
-# ---------------------------------------------------------------- graphs
+@dataclass(frozen=True, kw_only=True)
+class _InstanceExport(ExportPlan[Agreement]):
+    """Graphs that find instances.
+
+    Attributes:
+        input_size: of the network.
+        samples: photos to compare on.
+    """
+
+    input_size: tuple[int, int]
+    samples: _Samples
+
+    @property
+    def sample_photos(self) -> int:
+        return len(self.samples)
+
+    @property
+    def _traced_size(self) -> tuple[int, int] | None:
+        return None if self.spec.recipe.keep_ratio else self.input_size
+
+    def build(self) -> nn.Layer:
+        return self.spec.build(num_classes=self.num_classes, eval_size=self.input_size)
+
+    def save_official_graph(self, network: nn.Layer, stage: Path) -> None:
+        # Readers feed these in alphabetical order and refuse a graph with another count. A graph that takes
+        # any size takes one photo: tracing cannot follow a loop over photos whose number it does not know.
+        fixed = self._traced_size
+        batch, size = (1, (-1, -1)) if fixed is None else (-1, fixed)
+        inputs = {"im_shape": (batch, 2), "image": (batch, 3, *size), "scale_factor": (batch, 2)}
+        save_static_graph(_OfficialGraph(network).eval(), stage, name="inference", inputs=inputs)
+
+    def make_onnx(self, network: nn.Layer) -> tuple[ModelProto, dict[str, Any]]:
+        model = make_fast_graph(network, input_size=self._traced_size)
+        return model, {"mask_form": network.mask_form.to_json()}
+
+    def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, Agreement]:
+        reference = self.samples.run(lambda batch: _run_network(network, batch))
+        agreements = {}
+        for session in sessions:
+            official = session.name == "paddle"
+            backend: Backend = OfficialBackend(session) if official else FastBackend(session)
+            for batch_size in (1,) if official else self.samples.batch_sizes:
+                found = self.samples.run(backend.run, batch_size=batch_size)
+                label = backend.name if batch_size == 1 else f"{backend.name}, batch {batch_size}"
+                agreements[label] = summarise(list(map(compare_detections, reference, found)))
+        if not any(len(detections) for detections in reference):
+            logger.warning(
+                "the network finds nothing on the sample photos, nor do its graphs, which proves little: "
+                "train it longer, or set Global.dataset_dir to photos that show its objects"
+            )
+        return agreements
+
+    def in_words(self, comparisons: Mapping[str, Agreement]) -> str:
+        worst = summarise(list(comparisons.values()))
+        return (
+            f"{len({name.partition(',')[0] for name in comparisons})} graph(s) differ from the network by at "
+            f"most {worst.max_score_difference:.0e} in scores and {worst.max_box_difference:.2g} px in "
+            f"boxes, mean mask IoU {worst.mean_mask_iou:.4f}"
+        )
 
 
 class _OfficialGraph(nn.Layer):
@@ -153,53 +194,7 @@ class _OfficialGraph(nn.Layer):
         return rows
 
 
-def _deployed_copy(
-    network: nn.Layer, *, spec: ModelSpec, num_classes: int, input_size: tuple[int, int]
-) -> nn.Layer:
-    """A copy in evaluation mode, its re-parameterisable parts fused, made for one input size."""
-    copy = spec.build(num_classes=num_classes, eval_size=input_size)
-    weights = {name: value.astype("float32").numpy() for name, value in network.state_dict().items()}
-    broken = next((name for name, value in weights.items() if not np.isfinite(value).all()), None)
-    if broken is not None:
-        raise ExportError(f"{spec.name}: {broken} holds values that are not finite; export earlier weights")
-    copy.set_state_dict({name: paddle.to_tensor(weights[name]) for name in copy.state_dict()})
-    copy.eval()
-    copy.fuse_for_deploy()
-    return copy
-
-
-def _save_official_graph(network: nn.Layer, stage: Path, *, input_size: tuple[int, int] | None) -> None:
-    # Readers feed these in alphabetical order and refuse a graph with another count. A graph that takes any
-    # size takes one photo: tracing cannot follow a loop over photos whose number it does not know.
-    batch, size = (1, (-1, -1)) if input_size is None else (-1, input_size)
-    inputs = {"im_shape": (batch, 2), "image": (batch, 3, *size), "scale_factor": (batch, 2)}
-    save_static_graph(_OfficialGraph(network).eval(), stage, name="inference", inputs=inputs)
-
-
-def _save_onnx(
-    network: nn.Layer, stage: Path, *, input_size: tuple[int, int] | None, about: dict[str, Any]
-) -> str | None:
-    """Write inference.onnx with properties; returns why not if a package is missing."""
-    try:
-        model = make_fast_graph(network, input_size=input_size)
-        metadata = {**about, "mask_form": network.mask_form.to_json()}
-        write_onnx(model, stage / "inference.onnx", metadata=metadata)
-    except MissingDependencyError as error:
-        logger.warning("inference.onnx, the fast graph for CPUs, is not written: %s", error)
-        return str(error)
-    return None
-
-
-def _put_in_place(stage: Path, folder: Path) -> None:
-    """Replace the files of an earlier export; one that was not made again would be another model's."""
-    for name in _FILES:
-        if (stage / name).is_file():
-            (stage / name).replace(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-
-
-# ---------------------------------------------------------------- agreement
+# ---------------------------------------------------------------- sample photos
 
 
 class _Samples:
@@ -209,10 +204,10 @@ class _Samples:
         self, spec: ModelSpec, images: Sequence[NDArray[np.uint8]], *, input_size: tuple[int, int]
     ) -> None:
         self.batch_sizes: tuple[int, ...] = (1, 2, 3)
-        if spec.recipe.keep_ratio:
+        if spec.recipe.keep_ratio and images:
             self.batch_sizes = (1,)
             input_size = _limited(input_size)
-            images = _both_ways(images)
+            images = wide_and_high(images)
         preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
         self._sizes = [(image.shape[0], image.shape[1]) for image in images]
         self._prepared = [preprocess(image) for image in images]
@@ -247,53 +242,6 @@ def _limited(limits: tuple[int, int]) -> tuple[int, int]:
     return round(limits[0] * factor), round(limits[1] * factor)
 
 
-def _both_ways(images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
-    """Two photos, one wide and one high, since the graph must follow their shape."""
-    first, second = images[0], images[1 % len(images)]
-    if (first.shape[0] < first.shape[1]) == (second.shape[0] < second.shape[1]):
-        second = np.ascontiguousarray(np.rot90(second))
-    return [first, second]
-
-
-def _check(network: nn.Layer, stage: Path, *, samples: _Samples) -> dict[str, Agreement]:
-    """Compare the graphs with the network.
-
-    Raises:
-        ExportError: naming the graph and what differs.
-    """
-    reference = samples.run(lambda batch: _run_network(network, batch))
-    agreements = {}
-    for backend in _open_graphs(stage):
-        for batch_size in samples.batch_sizes if backend.name == "onnx" else (1,):
-            found = samples.run(backend.run, batch_size=batch_size)
-            label = backend.name if batch_size == 1 else f"{backend.name}, batch {batch_size}"
-            agreements[label] = summarise(list(map(compare_detections, reference, found)))
-    problems = [f"{name}: {line}" for name, agreement in agreements.items() for line in agreement.problems()]
-    if problems:
-        raise ExportError(
-            f"the exported graphs do not find what the network finds ({'; '.join(problems)}); nothing was "
-            "written. Another version of paddlepaddle or paddle2onnx may help"
-        )
-    if not any(len(detections) for detections in reference):
-        logger.warning(
-            "the network finds nothing on the sample photos, nor do its graphs, which proves little: train "
-            "it longer, or set Global.dataset_dir to photos that show its objects"
-        )
-    return agreements
-
-
-def _open_graphs(stage: Path) -> list[Backend]:
-    graphs: list[Backend] = [
-        PaddleBackend(stage / "inference.json", stage / "inference.pdiparams", device=_CPU)
-    ]
-    if (stage / "inference.onnx").is_file():
-        try:
-            graphs.append(OnnxBackend(stage / "inference.onnx", device=_CPU))
-        except MissingDependencyError as error:
-            logger.warning("inference.onnx is written but not compared with the network: %s", error)
-    return graphs
-
-
 def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
     with paddle.no_grad():
         found = network.detect(paddle.to_tensor(batch["image"]), paddle.to_tensor(batch["im_shape"]))
@@ -302,13 +250,4 @@ def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
         mask_form=network.mask_form,
         im_shape=batch["im_shape"],
         input_size=batch["image"].shape[2:],
-    )
-
-
-def _in_words(agreements: dict[str, Agreement]) -> str:
-    worst = summarise(list(agreements.values()))
-    return (
-        f"{len({name.partition(',')[0] for name in agreements})} graph(s) differ from the network by at most "
-        f"{worst.max_score_difference:.0e} in scores and {worst.max_box_difference:.2g} px in boxes, "
-        f"mean mask IoU {worst.mean_mask_iou:.4f}"
     )
