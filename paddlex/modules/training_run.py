@@ -215,14 +215,16 @@ def _plain_memory_errors() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class _FreshDraws(Hook):
-    """Gives the network its own source of randomness for each step: a resumed run draws alike."""
+class _ReadyForStep(Hook):
+    """Gives the network what depends on the step alone, so that a resumed run trains alike."""
 
     network: nn.Layer
 
     def before_step(self, loop: Loop, seed: int) -> None:
-        """Replace the source."""
+        """Replace its source of randomness; tell a network with `progress` how much of the run is done."""
         self.network.draws = UniformDraws(seed)
+        if hasattr(self.network, "progress"):
+            self.network.progress = loop.position.step / loop.total_steps
 
 
 class TrainingRun(Generic[Photos]):
@@ -268,7 +270,7 @@ class TrainingRun(Generic[Photos]):
             from_scratch=start.from_scratch,
             output_dir=store.folder,
             hooks=[
-                _FreshDraws(self.network),
+                _ReadyForStep(self.network),
                 self.stop_on_signal,
                 self.progress,
                 self.metrics_log,

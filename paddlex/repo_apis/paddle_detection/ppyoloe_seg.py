@@ -8,9 +8,11 @@ from paddlex.repo_apis.paddle_detection.losses.ppyoloe_seg_criterion import (
     PPYOLOESegCriterion,
     PPYOLOESegLossWeights,
 )
+from paddlex.repo_apis.paddle_detection.matching.atss import ATSSAssigner
 from paddlex.repo_apis.paddle_detection.matching.task_aligned import TaskAlignedAssigner
 from paddlex.repo_apis.paddle_detection.necks.csp_pan import CSPPAN
 from paddlex.repo_apis.paddle_detection.ppyoloe_seg_network import NmsLimits, PPYOLOESeg
+from paddlex.utils.errors import UsageError
 
 __all__ = [
     "PPYOLOESeg",
@@ -39,6 +41,9 @@ def build_ppyoloe_seg(
     assigned_cells: int = 13,
     assign_score_power: float = 1.0,
     assign_iou_power: float = 6.0,
+    static_fraction: float = 0.0,
+    static_cells: int = 9,
+    static_anchor_scale: float = 8.0,
     class_weight: float = 1.0,
     iou_weight: float = 2.5,
     dfl_weight: float = 0.5,
@@ -60,6 +65,10 @@ def build_ppyoloe_seg(
         assigned_cells: cells that learn an object.
         assign_score_power: weight of the class score in their choice.
         assign_iou_power: weight of the box's IoU in their choice.
+        static_fraction: part of a run, from its beginning, in which objects have their cells by their places
+            (ATSS) instead; 0 as in the published training.
+        static_cells: candidates of an object on every level, in that part.
+        static_anchor_scale: side of a cell's anchor in strides, in that part.
         class_weight: factor of the class loss.
         iou_weight: factor of the box loss.
         dfl_weight: factor of the loss of the sides' distributions.
@@ -68,7 +77,12 @@ def build_ppyoloe_seg(
         nms_iou: largest IoU of two detections of one class.
         pre_nms_count: best boxes of a class that compete.
         num_detections: detections of an image.
+
+    Raises:
+        UsageError: if `static_fraction` is not in [0, 1].
     """
+    if not 0.0 <= static_fraction <= 1.0:
+        raise UsageError(f"static_fraction {static_fraction}: a part of the run, so give 0 to 1, not epochs")
     backbone = CSPResNet(
         [_scaled(channels, width) for channels in _CHANNELS],
         num_blocks=[_scaled(count, depth) for count in _BACKBONE_BLOCKS],
@@ -91,6 +105,8 @@ def build_ppyoloe_seg(
         assigner=TaskAlignedAssigner(
             top_k=assigned_cells, score_power=assign_score_power, iou_power=assign_iou_power
         ),
+        static_assigner=ATSSAssigner(top_k=static_cells, anchor_scale=static_anchor_scale),
+        static_fraction=static_fraction,
         weights=PPYOLOESegLossWeights(classes=class_weight, iou=iou_weight, dfl=dfl_weight, mask=mask_weight),
     )
     nms = NmsLimits(

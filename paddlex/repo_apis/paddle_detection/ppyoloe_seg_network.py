@@ -94,6 +94,15 @@ class PPYOLOESeg(nn.Layer):
         self.draws = UniformDraws()
         exempt_norms_from_decay(self)
 
+    @property
+    def progress(self) -> float:
+        """Fraction of the training run that lies behind; it decides how objects are assigned to cells."""
+        return self.criterion.progress
+
+    @progress.setter
+    def progress(self, progress: float) -> None:
+        self.criterion.progress = progress
+
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the losses in training mode, the raw predictions in evaluation mode.
 

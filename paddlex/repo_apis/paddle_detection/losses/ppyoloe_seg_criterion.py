@@ -13,11 +13,9 @@ from paddlex.repo_apis.paddle_detection.losses.cropped_mask import cropped_mask_
 from paddlex.repo_apis.paddle_detection.losses.distribution_focal import distribution_focal_loss
 from paddlex.repo_apis.paddle_detection.losses.ground_truth import require_class_ids
 from paddlex.repo_apis.paddle_detection.losses.varifocal import varifocal_loss
-from paddlex.repo_apis.paddle_detection.matching.task_aligned import (
-    CellAssignment,
-    PaddedObjects,
-    TaskAlignedAssigner,
-)
+from paddlex.repo_apis.paddle_detection.matching.atss import ATSSAssigner
+from paddlex.repo_apis.paddle_detection.matching.cells import CellAssignment, PaddedObjects
+from paddlex.repo_apis.paddle_detection.matching.task_aligned import TaskAlignedAssigner
 from paddlex.utils.errors import ShapeError, TrainingDivergedError
 
 __all__ = ["PPYOLOESegCriterion", "PPYOLOESegLossWeights", "PPYOLOESegTargets"]
@@ -72,10 +70,15 @@ class PPYOLOESegCriterion:
 
     Args:
         num_classes: number of classes C.
-        assigner: assigns objects to cells.
+        assigner: assigns objects to cells by what the network predicts.
+        static_assigner: assigns them by their places, early in a run.
+        static_fraction: the part of a run, from its beginning, that the static assigner has.
         weights: factors of the terms.
         average: maps the sum of the target scores of this process to the mean over all training processes;
             None for a single process.
+
+    Attributes:
+        progress: fraction of the run that lies behind, in [0, 1]; the trainer sets it before every step.
     """
 
     def __init__(
@@ -83,11 +86,16 @@ class PPYOLOESegCriterion:
         *,
         num_classes: int,
         assigner: TaskAlignedAssigner | None = None,
+        static_assigner: ATSSAssigner | None = None,
+        static_fraction: float = 0.0,
         weights: PPYOLOESegLossWeights | None = None,
         average: Callable[[float], float] | None = None,
     ) -> None:
         self.num_classes = num_classes
         self.assigner = assigner or TaskAlignedAssigner()
+        self.static_assigner = static_assigner or ATSSAssigner()
+        self.static_fraction = static_fraction
+        self.progress = 0.0
         self.weights = weights or PPYOLOESegLossWeights()
         self.average = average
 
@@ -115,12 +123,14 @@ class PPYOLOESegCriterion:
         """Return the assignment of objects to cells; None without a positive cell."""
         if not sum(targets.counts):
             return None
-        assignment = self.assigner(
-            F.sigmoid(pred.logits),
-            pred.boxes,
-            points=pred.points * pred.strides,
-            objects=PaddedObjects.pad(targets.boxes, targets.class_ids),
-        )
+        points = pred.points * pred.strides
+        objects = PaddedObjects.pad(targets.boxes, targets.class_ids)
+        if self.progress < self.static_fraction:
+            assignment = self.static_assigner(
+                pred.boxes, points=points, strides=pred.strides, objects=objects
+            )
+        else:
+            assignment = self.assigner(F.sigmoid(pred.logits), pred.boxes, points=points, objects=objects)
         return assignment if bool(assignment.positive.any()) else None
 
     def _check(self, pred: CellPredictions, targets: PPYOLOESegTargets) -> None:

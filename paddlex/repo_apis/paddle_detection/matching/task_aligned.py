@@ -1,6 +1,5 @@
 """Task-aligned assignment of objects to cells (TOOD, arXiv:2108.07755)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import paddle
@@ -9,72 +8,11 @@ from paddle import Tensor
 
 from paddlex.nn.boxes import pairwise_box_iou
 from paddlex.nn.reductions import max_along
+from paddlex.repo_apis.paddle_detection.matching.cells import CellAssignment, PaddedObjects, points_inside
 
-__all__ = ["CellAssignment", "PaddedObjects", "TaskAlignedAssigner", "cells_inside"]
+__all__ = ["TaskAlignedAssigner"]
 
 _EPSILON = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaddedObjects:
-    """The objects of a batch, padded to the same number n per image.
-
-    Attributes:
-        boxes: (B, n, 4) xyxy in pixels of the network input.
-        class_ids: (B, n) int64; 0 where padded.
-        valid: (B, n) float32, 1 or, where padded, 0.
-    """
-
-    boxes: Tensor
-    class_ids: Tensor
-    valid: Tensor
-
-    @classmethod
-    def pad(cls, boxes: Sequence[Tensor], class_ids: Sequence[Tensor]) -> "PaddedObjects":
-        """Join lists of one (n_i, 4) and one (n_i,) per image; at least one image has an object."""
-        counts = [ids.shape[0] for ids in class_ids]
-        longest = max(counts)
-        return cls(
-            boxes=paddle.stack([_pad_rows(values.astype("float32"), longest, width=4) for values in boxes]),
-            class_ids=paddle.stack([_pad_rows(ids.astype("int64"), longest) for ids in class_ids]),
-            valid=paddle.stack([_pad_rows(paddle.ones([count]), longest) for count in counts]),
-        )
-
-
-def _pad_rows(values: Tensor, count: int, *, width: int | None = None) -> Tensor:
-    """Append zeros until there are `count` rows."""
-    missing = count - values.shape[0]
-    if not missing:
-        return values
-    blank = paddle.zeros([missing] if width is None else [missing, width], dtype=values.dtype)
-    return blank if missing == count else paddle.concat([values, blank])
-
-
-@dataclass(frozen=True, kw_only=True)
-class CellAssignment:
-    """Which object each of the L cells learns.
-
-    Attributes:
-        objects: (B, L) int64 index of the object within its image; 0 for cells without one.
-        positive: (B, L) bool, whether the cell has an object.
-        quality: (B, L) float32 in [0, 1], the score that the cell's class is to reach; 0 without an object.
-    """
-
-    objects: Tensor
-    positive: Tensor
-    quality: Tensor
-
-
-def cells_inside(points: Tensor, boxes: Tensor) -> Tensor:
-    """Return bool (B, n, L): whether point l lies inside box n, edges excluded.
-
-    Args:
-        points: (L, 2) x, y.
-        boxes: (B, n, 4) xyxy.
-    """
-    boxes = boxes.unsqueeze(2)
-    margin = paddle.minimum(points - boxes[..., :2], boxes[..., 2:] - points)
-    return paddle.minimum(margin[..., 0], margin[..., 1]) > _EPSILON
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +49,7 @@ class TaskAlignedAssigner:
         """
         ious = pairwise_box_iou(objects.boxes, boxes.detach(), epsilon=_EPSILON)
         alignment = _scores_of_objects(scores.detach(), objects) ** self.score_power * ious**self.iou_power
-        allowed = cells_inside(points, objects.boxes) & (objects.valid.unsqueeze(2) > 0)
+        allowed = points_inside(points, objects.boxes.unsqueeze(2)) & (objects.valid.unsqueeze(2) > 0)
         wanted = self._best_cells(alignment, allowed).astype("float32")
         # Among all objects, not only those that want the cell; ties go to the first.
         most_overlapping = F.one_hot(ious.argmax(axis=1), ious.shape[1]).transpose([0, 2, 1])

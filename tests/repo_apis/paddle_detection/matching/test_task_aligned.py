@@ -4,11 +4,8 @@ import numpy as np
 import paddle
 import pytest
 
-from paddlex.repo_apis.paddle_detection.matching.task_aligned import (
-    CellAssignment,
-    PaddedObjects,
-    TaskAlignedAssigner,
-)
+from paddlex.repo_apis.paddle_detection.matching.cells import CellAssignment, PaddedObjects
+from paddlex.repo_apis.paddle_detection.matching.task_aligned import TaskAlignedAssigner
 
 # One object of class 1 in the box (0, 0, 10, 10); the last cell's centre lies outside.
 POINTS = [[2.0, 2.0], [5.0, 5.0], [8.0, 8.0], [15.0, 5.0]]
