@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from paddlex.inference.folder import read_model_folder
 from paddlex.modules.instance_segmentation.predictor import InstancePredictor
 from paddlex.modules.official_models import official_model_folder
+from paddlex.modules.semantic_segmentation.predictor import SemanticPredictor
 from paddlex.utils.errors import InputError, UsageError
 from paddlex.utils.logging import logger, set_up_logging
 
@@ -28,7 +30,7 @@ def create_model(
     batch_size: int = 1,
     cpu_threads: int | None = None,
     **options: Any,  # noqa: ANN401 (whatever old scripts pass)
-) -> InstancePredictor:
+) -> InstancePredictor | SemanticPredictor:
     """Load an exported model for prediction.
 
         model = create_model("Mask-RT-DETR-S", "output/best_model/inference")
@@ -40,7 +42,8 @@ def create_model(
         model_dir: the inference folder; None takes the official model of that name, downloaded once.
         device: for example "cpu" or "gpu:0"; None takes a GPU if there is one, else the CPU.
         backend: "auto", "onnx", "openvino" or "paddle".
-        threshold: keep scores above it; None takes that of the model.
+        threshold: keep scores above it; None takes that of the model. Without meaning where pixels are
+            classified.
         batch_size: photos run at once.
         cpu_threads: threads on a CPU; None takes `PADDLE_PDX_CPU_NUM_THREADS`, else all available cores.
         **options: arguments of PaddleX that have no effect here are accepted with a warning.
@@ -60,6 +63,17 @@ def create_model(
         if value:
             logger.warning("create_model: %s has no effect here; use device and backend", option)
     name, folder = _locate(model_name, model_dir)
+    if read_model_folder(folder).task == "semantic_segmentation":
+        if threshold is not None:
+            raise UsageError("create_model: threshold has no meaning for semantic segmentation; leave it out")
+        return SemanticPredictor(
+            folder,
+            model_name=name,
+            device=device,
+            backend=backend,
+            batch_size=batch_size,
+            cpu_threads=cpu_threads,
+        )
     return InstancePredictor(
         folder,
         model_name=name,

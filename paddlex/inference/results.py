@@ -1,18 +1,12 @@
-"""The result that a prediction hands to the user: read like a dict, drawn, printed, saved.
+"""The instances that a prediction hands to the user.
 
-File names follow PaddleX 3.7: given a folder, `<stem>_res.json` and `<stem>_res<suffix>`; pages of documents
-and frames of videos carry their number, `<stem>_<page>_res.json`. Unlike there, saved masks are COCO run
-lengths on the whole photo; nested lists of 0 and 1 (hundreds of megabytes for a crowded photo) on demand.
+Unlike in PaddleX 3.7, saved masks are COCO run lengths on the whole photo; nested lists of 0 and 1 (hundreds
+of megabytes for a crowded photo) on demand.
 """
 
 from __future__ import annotations
 
-import json
-import mimetypes
 import os
-import random
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,50 +14,35 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from paddlex.data.formats.labelme import write_labelme
 from paddlex.data.formats.labelme_instances import instances_to_shapes
+from paddlex.inference.photo_result import PhotoResult, file_at, saved
 from paddlex.structures.masks import MaskCrops
 from paddlex.structures.results import InstanceResult
 from paddlex.utils.draw import draw_instances
-from paddlex.utils.files import copy_to_backup, write_json, write_text
+from paddlex.utils.files import copy_to_backup, write_json
 from paddlex.utils.images import write_image
-from paddlex.utils.logging import logger
 
 __all__ = ["InstanceSegResult", "MaskEncoding"]
 
 MaskEncoding = Literal["rle", "dense"]
 
 _KEYS = ("input_path", "page_index", "input_img", "boxes", "masks")
-_DRAWABLE = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class InstanceSegResult(InstanceResult):
+class InstanceSegResult(InstanceResult, PhotoResult):
     """Instances of one photo with their dict keys, drawing and files.
 
     As a dict it has the keys `input_path`, `page_index`, `input_img` (BGR), `boxes` (a list of
     `{"cls_id", "label", "score", "coordinate"}`) and `masks` (int32 arrays cut at the rounded boxes), made
     on demand. The attributes (`boxes`, `scores`, `masks`, ...) are the compact arrays themselves.
-
-    Attributes:
-        stem: name of saved files without `_res` and suffix.
     """
 
-    stem: str = ""
-
     def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.stem:
-            object.__setattr__(self, "stem", self._default_stem())
-
-    def _default_stem(self) -> str:
-        if self.input_path is None:
-            return f"{int(time.time())}_{random.randrange(10_000):04d}"
-        stem = Path(self.input_path).stem
-        number = self.page_index if self.page_index is not None else self.frame_index
-        return stem if number is None else f"{stem}_{number}"
+        InstanceResult.__post_init__(self)
+        PhotoResult.__post_init__(self)
 
     # ---------------------------------------------------------------- as a dict
 
@@ -71,19 +50,12 @@ class InstanceSegResult(InstanceResult):
         """The dict keys."""
         return _KEYS
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_KEYS)
-
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 (differs by key)
         if key == "boxes":
             return self._box_dicts()
         if key == "masks":
             return [crop.astype(np.int32) for crop in self._box_crops()]
-        if key == "input_img":
-            return np.ascontiguousarray(self.image[:, :, ::-1])
-        if key in _KEYS:
-            return getattr(self, key)
-        raise KeyError(f"{key}: a result has {', '.join(_KEYS)}")
+        return super().__getitem__(key)
 
     def _box_dicts(self) -> list[dict[str, Any]]:
         rows = zip(
@@ -115,39 +87,13 @@ class InstanceSegResult(InstanceResult):
             mask_list: list[Any] = self.masks.to_rles()
         else:
             mask_list = [crop.astype(int).tolist() for crop in self._box_crops()]
-        return {**self._origin(), "boxes": self._box_dicts(), "masks": mask_list}
+        return {**self.origin, "boxes": self._box_dicts(), "masks": mask_list}
 
-    @property
-    def json(self) -> dict[str, Any]:
-        """`{"res": ...}` with run-length masks."""
-        return {"res": self.to_dict()}
-
-    def print(self, json_format: bool = False, indent: int = 4, ensure_ascii: bool = False) -> None:
-        """Print to standard output, masks left out.
-
-        Args:
-            json_format: lay it out as JSON.
-            indent: spaces per level of that JSON.
-            ensure_ascii: escape non-ASCII letters in that JSON.
-        """
-        sys.stdout.write(self._text(json_format=json_format, indent=indent, ensure_ascii=ensure_ascii) + "\n")
-
-    def _text(self, *, json_format: bool, indent: int | None, ensure_ascii: bool) -> str:
-        content = {"res": {**self._origin(), "boxes": self._box_dicts(), "masks": "..."}}
-        return json.dumps(content, indent=indent, ensure_ascii=ensure_ascii) if json_format else repr(content)
-
-    def _origin(self) -> dict[str, Any]:
-        origin: dict[str, Any] = {"input_path": self.input_path, "page_index": self.page_index}
-        if self.frame_index is not None:
-            origin["frame_index"] = self.frame_index
-        return origin
+    def summary(self) -> dict[str, Any]:
+        """What is printed beside the origin, masks left out."""
+        return {"boxes": self._box_dicts(), "masks": "..."}
 
     # ---------------------------------------------------------------- as a picture
-
-    @property
-    def img(self) -> Image.Image:
-        """The photo with its instances drawn, RGB."""
-        return Image.fromarray(self.drawing)
 
     @property
     def drawing(self) -> NDArray[np.uint8]:
@@ -163,25 +109,6 @@ class InstanceSegResult(InstanceResult):
 
     # ---------------------------------------------------------------- as files
 
-    def save_to_img(self, path: Path | str) -> Path:
-        """Save the drawing.
-
-        Args:
-            path: an image file, or a folder that gets `<stem>_res<suffix>` (.png if the suffix of the input
-                is not one that can be written).
-
-        Returns:
-            The file.
-
-        Raises:
-            UsageError: for an image file of a kind that cannot be written.
-        """
-        suffix = Path(self.input_path or "").suffix
-        name = f"{self.stem}_res{suffix if suffix.lower() in _DRAWABLE else '.png'}"
-        target = _file_at(path, name=name, mime="image/")
-        write_image(target, self.drawing)
-        return _saved(target)
-
     def save_to_json(
         self, path: Path | str, indent: int = 4, ensure_ascii: bool = False, *, masks: MaskEncoding = "rle"
     ) -> Path:
@@ -196,9 +123,7 @@ class InstanceSegResult(InstanceResult):
         Returns:
             The file.
         """
-        target = _file_at(path, name=f"{self.stem}_res.json", mime="application/json")
-        write_text(target, json.dumps(self.to_dict(masks=masks), indent=indent, ensure_ascii=ensure_ascii))
-        return _saved(target)
+        return self._save_json(path, self.to_dict(masks=masks), indent=indent, ensure_ascii=ensure_ascii)
 
     def save_all(self, path: Path | str) -> list[Path]:
         """Save drawing and JSON into a folder."""
@@ -217,7 +142,7 @@ class InstanceSegResult(InstanceResult):
         Returns:
             The file.
         """
-        target = _file_at(path, name=f"{self.stem}_coco.json", mime="application/json")
+        target = file_at(path, name=f"{self.stem}_coco.json", mime="application/json")
         corner, opposite = self.boxes[:, :2], self.boxes[:, 2:]
         rows = zip(
             self.class_ids.tolist(),
@@ -239,7 +164,7 @@ class InstanceSegResult(InstanceResult):
                 for class_id, box, score, rle in rows
             ],
         )
-        return _saved(target)
+        return saved(target)
 
     def save_to_labelme(self, path: Path | str, *, tolerance: float = 1.0) -> Path:
         """Save a LabelMe file, so that a person can correct the prediction and train on it.
@@ -254,14 +179,14 @@ class InstanceSegResult(InstanceResult):
         Returns:
             The file.
         """
-        target = _file_at(path, name=f"{self.stem}.json", mime="application/json")
+        target = file_at(path, name=f"{self.stem}.json", mime="application/json")
         if target.exists():
             copy_to_backup(target)
         shapes = instances_to_shapes(
             self.masks, self.labels, scores=self.scores.tolist(), tolerance=tolerance
         )
         write_labelme(target, image_path=self._photo_beside(target), size=self.size, shapes=shapes)
-        return _saved(target)
+        return saved(target)
 
     def _photo_beside(self, target: Path) -> str:
         """The photo's path relative to the folder of `target`, saved there if it is no file of its own."""
@@ -272,20 +197,3 @@ class InstanceSegResult(InstanceResult):
                 return str(Path(self.input_path).resolve())
         write_image(target.with_suffix(".png"), self.image)
         return target.with_suffix(".png").name
-
-    @property
-    def str(self) -> Any:  # noqa: ANN401 (below this line the name `str` is this property)
-        """One line, masks left out."""
-        return self._text(json_format=False, indent=None, ensure_ascii=False)
-
-
-def _file_at(path: Path | str, *, name: str, mime: str) -> Path:
-    """`path` if it names a file of the kind, else `name` in the folder `path`."""
-    path = Path(path)
-    names_a_file = (mimetypes.guess_type(path.name)[0] or "").startswith(mime)
-    return path if names_a_file and not path.is_dir() else path / name
-
-
-def _saved(path: Path) -> Path:
-    logger.info("The result has been saved in %s.", path)
-    return path

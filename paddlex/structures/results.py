@@ -13,7 +13,7 @@ from paddlex.structures.masks import MaskCrops
 from paddlex.structures.photo import Photo
 from paddlex.utils.errors import ShapeError
 
-__all__ = ["Detections", "InstanceResult", "label_names"]
+__all__ = ["Detections", "InstanceResult", "PhotoPrediction", "label_names"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,32 +62,20 @@ class Detections:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class InstanceResult(Detections):
-    """The instances of one photo, page or video frame.
+class PhotoPrediction:
+    """What was predicted about one photo, page or video frame.
 
     Attributes:
-        labels: N class names.
         photo: the photo, upright.
         input_path: its file; None for an array.
         page_index: page of a document, from 0; None for a photo.
         frame_index: frame of a video, from 0; None for a photo.
-
-    Raises:
-        ShapeError: if the counts differ or the masks lie on another canvas than the photo.
     """
 
-    labels: tuple[str, ...]
     photo: Photo
     input_path: str | None = None
     page_index: int | None = None
     frame_index: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if len(self.labels) != len(self):
-            raise ShapeError(f"{len(self.labels)} labels for {len(self)} masks")
-        if tuple(self.masks.size) != self.photo.size:
-            raise ShapeError(f"masks of size {self.masks.size} on a photo of size {self.photo.size}")
 
     @property
     def image(self) -> NDArray[np.uint8]:
@@ -98,6 +86,27 @@ class InstanceResult(Detections):
     def size(self) -> tuple[int, int]:
         """(height, width) of the photo, pixels."""
         return self.photo.size
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InstanceResult(Detections, PhotoPrediction):
+    """The instances of one photo, page or video frame.
+
+    Attributes:
+        labels: N class names.
+
+    Raises:
+        ShapeError: if the counts differ or the masks lie on another canvas than the photo.
+    """
+
+    labels: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.labels) != len(self):
+            raise ShapeError(f"{len(self.labels)} labels for {len(self)} masks")
+        if tuple(self.masks.size) != self.photo.size:
+            raise ShapeError(f"masks of size {self.masks.size} on a photo of size {self.photo.size}")
 
 
 def label_names(class_ids: NDArray[Any], *, class_names: Sequence[str]) -> tuple[str, ...]:

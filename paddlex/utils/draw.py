@@ -7,21 +7,18 @@ the pixels of the objects are touched, so that a 12-megapixel photo takes no flo
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 import math
-import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from paddlex.utils.errors import FileFormatError, ShapeError
-from paddlex.utils.logging import logger
+from paddlex.utils.errors import ShapeError
+from paddlex.utils.fonts import fit_text, font_for, font_size, picture_scale, readable_names
 
 __all__ = ["PALETTE", "Crops", "class_color", "draw_instances", "text_color"]
 
@@ -58,31 +55,6 @@ _LIGHT_TEXT: Color = (255, 255, 255)
 _DARK_TEXT: Color = (20, 14, 53)
 
 _MASK_OPACITY = 0.5
-_FONT_VARIABLE = "PADDLE_PDX_LOCAL_FONT_FILE_PATH"
-_FIRST_CJK_CODE_POINT = 0x2E80
-_FONT_FOLDERS = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "~/.local/share/fonts",
-    "~/.fonts",
-    "/System/Library/Fonts",
-    "/Library/Fonts",
-    "C:/Windows/Fonts",
-)
-_CJK_FONT_PATTERNS = (
-    "NotoSansCJK*-Regular.*",
-    "NotoSansSC-Regular.*",
-    "SourceHanSans*-Regular.*",
-    "wqy-microhei.*",
-    "wqy-zenhei.*",
-    "DroidSansFallback*.ttf",
-    "PingFang.ttc",
-    "Hiragino Sans GB.ttc",
-    "STHeiti Medium.ttc",
-    "msyh.ttc",
-    "simhei.ttf",
-    "simsun.ttc",
-)
 
 
 def class_color(class_id: int) -> Color:
@@ -162,17 +134,8 @@ def _require_equal_counts(
 # -------------------------------------------------------------------- sizes
 
 
-def _scale(height: int, width: int) -> float:
-    # The geometric mean keeps a 6000 x 400 strip from getting the letters of a 6000 x 4500 photo.
-    return math.sqrt(height * width)
-
-
 def _line_width(image: NDArray[Any]) -> int:
-    return min(max(round(0.003 * _scale(*image.shape[:2])), 1), 12)
-
-
-def _font_size(height: int, width: int) -> int:
-    return min(max(round(0.022 * _scale(height, width)), 10), 90)
+    return min(max(round(0.003 * picture_scale(*image.shape[:2])), 1), 12)
 
 
 # -------------------------------------------------------------------- masks and boxes
@@ -221,11 +184,7 @@ def _texts(
     scores: Sequence[float] | NDArray[Any] | None,
 ) -> list[str]:
     """Names with scores; a name that no font can show is replaced by its class number."""
-    readable = _font_file(needs_cjk=any(map(_needs_cjk, labels))) is not None
-    names = [
-        label if readable or not _needs_cjk(label) else f"class {class_id}"
-        for label, class_id in zip(labels, class_ids, strict=True)
-    ]
+    names = readable_names(labels, class_ids)
     if scores is None:
         return names
     return [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
@@ -240,12 +199,12 @@ def _write_labels(
     scores: Sequence[float] | NDArray[Any] | None,
 ) -> None:
     width, height = pen.im.size
-    font = _font(_font_size(height, width), needs_cjk=any(map(_needs_cjk, texts)))
+    font = font_for(texts, size=font_size(height, width))
     padding = max(1, round(font.size / 8))
     order = np.argsort(-np.asarray(scores), kind="stable") if scores is not None else np.arange(len(texts))
     taken: list[Box] = []
     for index in order:
-        text = _fit(texts[index], font=font, width=width - 2 * padding)
+        text = fit_text(texts[index], font=font, width=width - 2 * padding)
         size = (math.ceil(font.getlength(text)) + 2 * padding, sum(font.getmetrics()))
         others = np.delete(boxes, index, axis=0)
         places = _places(boxes[index], size=size, canvas=(width, height))
@@ -280,58 +239,3 @@ def _shared_areas(place: Box, boxes: NDArray[Any]) -> NDArray[Any]:
     widths = np.minimum(place[2], boxes[:, 2]) - np.maximum(place[0], boxes[:, 0])
     heights = np.minimum(place[3], boxes[:, 3]) - np.maximum(place[1], boxes[:, 1])
     return np.asarray(np.maximum(widths, 0) * np.maximum(heights, 0))
-
-
-def _fit(text: str, *, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Shorten a text that is wider than the photo."""
-    while len(text) > 1 and font.getlength(text) > width:
-        text = text[:-2] + "…"
-    return text
-
-
-# -------------------------------------------------------------------- fonts
-
-
-def _needs_cjk(text: str) -> bool:
-    return any(ord(letter) >= _FIRST_CJK_CODE_POINT for letter in text)
-
-
-@functools.lru_cache(maxsize=16)
-def _font(size: int, *, needs_cjk: bool) -> ImageFont.FreeTypeFont:
-    path = _font_file(needs_cjk=needs_cjk) or _font_file(needs_cjk=False)
-    try:
-        return ImageFont.truetype(str(path), size)
-    except OSError as error:
-        raise FileFormatError(f"{path}: not a usable font file ({error}); check {_FONT_VARIABLE}") from error
-
-
-def _font_file(*, needs_cjk: bool) -> Path | None:
-    """The font the user named, else one that has the letters; None if no font has them."""
-    named = os.environ.get(_FONT_VARIABLE)
-    if named:
-        return Path(named)
-    return _cjk_font_file() if needs_cjk else _latin_font_file()
-
-
-@functools.cache
-def _latin_font_file() -> Path:
-    # matplotlib ships DejaVu Sans; importing it for a font would take a second.
-    spec = importlib.util.find_spec("matplotlib")
-    assert spec is not None and spec.origin is not None, "matplotlib is a dependency of this package"
-    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-
-
-@functools.cache
-def _cjk_font_file() -> Path | None:
-    folders = [Path(folder).expanduser() for folder in _FONT_FOLDERS]
-    for pattern in _CJK_FONT_PATTERNS:
-        for folder in folders:
-            found = next(iter(sorted(folder.rglob(pattern))), None) if folder.is_dir() else None
-            if found is not None:
-                return found
-    logger.warning(
-        "No font with Chinese, Japanese or Korean letters found: class numbers are drawn instead of such "
-        "names. Set %s to a .ttf or .ttc file that has them.",
-        _FONT_VARIABLE,
-    )
-    return None

@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageFont
 
 from paddlex.structures.masks import MaskCrops
-from paddlex.utils import draw
+from paddlex.utils import fonts
 from paddlex.utils.draw import PALETTE, class_color, draw_instances, text_color
 from paddlex.utils.errors import FileFormatError, ShapeError
 
@@ -134,14 +134,14 @@ def test_named_font_is_used_and_a_broken_one_refused(tmp_path, monkeypatch) -> N
     broken = tmp_path / "broken.ttf"
     broken.write_bytes(b"no font")
     monkeypatch.setenv("PADDLE_PDX_LOCAL_FONT_FILE_PATH", str(broken))
-    draw._font.cache_clear()
+    fonts._font.cache_clear()
     try:
         with pytest.raises(FileFormatError, match=r"broken\.ttf: not a usable font file"):
             draw_instances(_grey(50, 50), boxes=np.array([[10, 25, 40, 45]]), labels=["a"], class_ids=[0])
     finally:
-        draw._font.cache_clear()
+        fonts._font.cache_clear()
 
 
 def test_bundled_font_has_latin_and_cyrillic_letters() -> None:
-    font = ImageFont.truetype(str(draw._latin_font_file()), 20)
+    font = ImageFont.truetype(str(fonts._latin_font_file()), 20)
     assert font.getbbox("Ж") != font.getbbox("\uffff")

@@ -15,7 +15,7 @@ from paddlex.inference.folder import ModelFolder
 from paddlex.utils.device import Device
 from paddlex.utils.errors import InputError, UsageError
 
-__all__ = ["BACKENDS", "BackendName", "default_device", "open_backend", "open_session"]
+__all__ = ["BACKENDS", "BackendName", "default_device", "detection_backend", "open_backend", "open_session"]
 
 BackendName = Literal["auto", "onnx", "openvino", "paddle"]
 BACKENDS: tuple[BackendName, ...] = ("auto", "onnx", "openvino", "paddle")
@@ -42,7 +42,15 @@ def open_backend(
     Raises:
         FileFormatError: also if the graph has other inputs or outputs than such models have.
     """
-    session = open_session(folder, device=device, name=name, threads=threads)
+    return detection_backend(open_session(folder, device=device, name=name, threads=threads))
+
+
+def detection_backend(session: GraphSession) -> Backend:
+    """What finds instances with an opened graph.
+
+    Raises:
+        FileFormatError: if the graph has other inputs or outputs than such models have.
+    """
     return OfficialBackend(session) if session.name == "paddle" else FastBackend(session)
 
 

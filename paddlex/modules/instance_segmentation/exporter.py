@@ -14,9 +14,8 @@ from paddle import Tensor, nn
 
 from paddlex.data.transforms.batch import Batch
 from paddlex.data.transforms.preprocess import Preprocessor
-from paddlex.inference.backends.base import Backend, GraphSession
-from paddlex.inference.backends.fast_graph import FastBackend
-from paddlex.inference.backends.official_graph import OfficialBackend
+from paddlex.inference.backends.base import GraphSession
+from paddlex.inference.backends.choose import detection_backend
 from paddlex.inference.postprocess import RawDetections, postprocess, raw_from_batch
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.export_run import ExportPlan, run_export
@@ -160,9 +159,8 @@ class _InstanceExport(ExportPlan[Agreement]):
         reference = self.samples.run(lambda batch: _run_network(network, batch))
         agreements = {}
         for session in sessions:
-            official = session.name == "paddle"
-            backend: Backend = OfficialBackend(session) if official else FastBackend(session)
-            for batch_size in (1,) if official else self.samples.batch_sizes:
+            backend = detection_backend(session)
+            for batch_size in (1,) if session.name == "paddle" else self.samples.batch_sizes:
                 found = self.samples.run(backend.run, batch_size=batch_size)
                 label = backend.name if batch_size == 1 else f"{backend.name}, batch {batch_size}"
                 agreements[label] = summarise(list(map(compare_detections, reference, found)))

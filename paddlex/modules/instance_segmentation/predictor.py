@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from paddlex.data.transforms.preprocess import Preprocessor
-from paddlex.inference.backends.choose import default_device, open_backend
-from paddlex.inference.folder import ModelFolder, read_model_folder
+from paddlex.inference.backends.base import GraphSession
+from paddlex.inference.backends.choose import detection_backend
 from paddlex.inference.postprocess import RawDetections, postprocess
 from paddlex.inference.results import InstanceSegResult
 from paddlex.inference.sources import Frame, SkipUnreadable, Source, read_frames
 from paddlex.modules.official_models import official_model_folder
+from paddlex.modules.photo_predictor import PhotoPredictor, checked_batch_size
+from paddlex.modules.predict_run import save_predictions
+from paddlex.repo_apis.spec import Task
 from paddlex.structures.results import label_names
-from paddlex.utils.device import parse_device
-from paddlex.utils.errors import InputError, PaddleXError, UsageError
-from paddlex.utils.logging import logger
+from paddlex.utils.errors import UsageError
 
 __all__ = ["InstancePredictor", "run_predict"]
 
 
-class InstancePredictor:
+class InstancePredictor(PhotoPredictor[InstanceSegResult, float]):
     """Finds instances on photos with an exported model.
 
     Args:
@@ -44,6 +43,8 @@ class InstancePredictor:
         DeviceError: if the device is unknown or absent.
     """
 
+    task: ClassVar[Task] = "instance_segmentation"
+
     def __init__(
         self,
         model_dir: Path | str,
@@ -55,25 +56,18 @@ class InstancePredictor:
         batch_size: int = 1,
         cpu_threads: int | None = None,
     ) -> None:
-        self.folder: ModelFolder = read_model_folder(model_dir)
-        _require_same_model(self.folder, model_name)
-        self.threshold = self.folder.threshold if threshold is None else _checked_threshold(threshold)
-        self.batch_size = _checked_batch_size(batch_size)
-        self.device = parse_device(device) if device is not None else default_device()
-        self._preprocess = Preprocessor(
-            self.folder.preprocess, where=f"{self.folder.path / 'inference.yml'}: Preprocess"
+        super().__init__(
+            model_dir,
+            model_name=model_name,
+            device=device,
+            backend=backend,
+            batch_size=batch_size,
+            cpu_threads=cpu_threads,
         )
-        self._backend = open_backend(self.folder, device=self.device, name=backend, threads=cpu_threads)
+        self.threshold = self.folder.threshold if threshold is None else _checked_threshold(threshold)
 
-    @property
-    def backend(self) -> str:
-        """The backend in use."""
-        return self._backend.name
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in class id order."""
-        return self.folder.class_names
+    def _use(self, session: GraphSession) -> None:
+        self._backend = detection_backend(session)
 
     def predict(
         self,
@@ -97,20 +91,15 @@ class InstancePredictor:
             ImageReadError: for a photo that cannot be decoded.
         """
         # Checked here and not in the generator, whose body waits for the first result to be asked for.
-        size = self.batch_size if batch_size is None else _checked_batch_size(batch_size)
+        size = self.batch_size if batch_size is None else checked_batch_size(batch_size)
         limit = self.threshold if threshold is None else _checked_threshold(threshold)
-        return self._predict(read_frames(input, skip=skip), batch_size=size, threshold=limit)
+        return self._predict_all(read_frames(input, skip=skip), batch_size=size, wishes=limit)
 
     __call__ = predict
 
-    def _predict(
-        self, frames: Iterator[Frame], *, batch_size: int, threshold: float
-    ) -> Iterator[InstanceSegResult]:
-        while chunk := list(itertools.islice(frames, batch_size)):
-            for frame, raw in zip(chunk, self._run(chunk, threshold=threshold), strict=True):
-                yield self._result(frame, raw, threshold=threshold)
-                # Whoever asks for the next result is done with this photo, or can have it read again.
-                frame.photo.release()
+    def _predict_chunk(self, frames: list[Frame], wishes: float) -> Iterator[InstanceSegResult]:
+        for frame, raw in zip(frames, self._run(frames, threshold=wishes), strict=True):
+            yield self._result(frame, raw, threshold=wishes)
 
     def _run(self, frames: list[Frame], *, threshold: float) -> Iterator[RawDetections]:
         prepared = [self._preprocess(frame.photo.pixels) for frame in frames]
@@ -133,23 +122,10 @@ class InstancePredictor:
         )
 
 
-def _require_same_model(folder: ModelFolder, name: str | None) -> None:
-    if name and folder.model_name and name.lower() != folder.model_name.lower():
-        raise UsageError(
-            f"{folder.path}: holds {folder.model_name}, not {name}; name the right model or folder"
-        )
-
-
 def _checked_threshold(value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise UsageError(f"threshold {value!r}: expected a number from 0 to 1")
     return float(value)
-
-
-def _checked_batch_size(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise UsageError(f"batch_size {value!r}: expected a whole number of at least 1")
-    return value
 
 
 # -------------------------------------------------------------------- predict mode
@@ -167,11 +143,7 @@ def run_predict(
     backend: str = "auto",
     cpu_threads: int | None = None,
 ) -> dict[str, Any]:
-    """Predict, print and save every photo: the predict mode.
-
-    The drawing and the JSON of each photo go to `output_dir`; for a folder of photos its sub-folders are
-    repeated there, and photos that would share a name are numbered. Unreadable photos are left out and
-    listed.
+    """Predict, print and save every photo, with drawing and JSON: the predict mode, see `save_predictions`.
 
     Args:
         model_name: public name of the model.
@@ -199,53 +171,15 @@ def run_predict(
         batch_size=batch_size,
         cpu_threads=cpu_threads,
     )
-    faults: list[PaddleXError] = []
-    namer = _FileNamer(input, Path(output_dir))
-    counts: Counter[str] = Counter()
-    images = 0
-    for result in predictor.predict(input, skip=faults.append):
-        images += 1
-        counts.update(result.labels)
-        result.print()
-        folder, stem = namer.place(result)
-        dataclasses.replace(result, stem=stem).save_all(folder)
-    for fault in faults:
-        logger.error("Left out: %s", fault)
-    if not images:
-        raise InputError(f"no photo could be read; {faults[0] if faults else 'the input is empty'}")
+    done = save_predictions(
+        predictor, input, output_dir=Path(output_dir), count=lambda result: Counter(result.labels)
+    )
     return {
         "model_name": predictor.folder.model_name or model_name,
-        "backend": predictor.backend,
-        "device": str(predictor.device),
-        "images": images,
-        "instances": counts.total(),
-        "class_counts": dict(sorted(counts.items())),
-        "unreadable": [str(fault) for fault in faults],
+        "backend": done.backend,
+        "device": done.device,
+        "images": done.images,
+        "instances": done.counts.total(),
+        "class_counts": dict(sorted(done.counts.items())),
+        "unreadable": done.unreadable,
     }
-
-
-class _FileNamer:
-    """Gives every result files of its own.
-
-    Args:
-        source: the input; if a folder, its sub-folders are repeated.
-        output_dir: where results go.
-    """
-
-    def __init__(self, source: Source, output_dir: Path) -> None:
-        self._output_dir = output_dir
-        self._root: Path | None = None
-        if isinstance(source, (str, Path)) and Path(source).expanduser().is_dir():
-            self._root = Path(source).expanduser()
-        self._taken: set[tuple[Path, str]] = set()
-
-    def place(self, result: InstanceSegResult) -> tuple[Path, str]:
-        """(folder, stem) that no earlier result has."""
-        folder = self._output_dir
-        if self._root is not None and result.input_path is not None:
-            folder /= Path(result.input_path).parent.relative_to(self._root)
-        # Compared without case: Windows and macOS do not tell A.jpg from a.jpg.
-        candidates = itertools.chain([result.stem], (f"{result.stem}_{n}" for n in itertools.count(2)))
-        stem = next(name for name in candidates if (folder, name.lower()) not in self._taken)
-        self._taken.add((folder, stem.lower()))
-        return folder, stem
