@@ -8,6 +8,7 @@ import numpy as np
 import paddle
 import pytest
 
+from paddlex.repo_apis.paddle_detection.matching.atss import ATSSAssigner
 from paddlex.repo_apis.paddle_detection.ppyoloe_seg import (
     PPYOLOESeg,
     build_ppyoloe_seg,
@@ -15,6 +16,7 @@ from paddlex.repo_apis.paddle_detection.ppyoloe_seg import (
     build_ppyoloe_seg_s,
 )
 from paddlex.repo_apis.paddle_detection.suite import MODELS
+from paddlex.utils.errors import UsageError
 
 SIDE = 64
 
@@ -63,6 +65,19 @@ def test_recipe_names_options_of_the_builder() -> None:
 
     assert len(names) == 4
     assert all(set(MODELS[name].recipe.network) <= known for name in names)
+
+
+def test_assignment_is_task_aligned_throughout_unless_a_part_of_the_run_is_to_be_static() -> None:
+    published = build_ppyoloe_seg(num_classes=1, depth=0.1, width=0.125)
+    changed = build_ppyoloe_seg(
+        num_classes=1, depth=0.1, width=0.125, static_fraction=0.3, static_cells=4, static_anchor_scale=5.0
+    )
+
+    assert published.criterion.static_fraction == 0.0
+    assert changed.criterion.static_fraction == 0.3
+    assert changed.criterion.static_assigner == ATSSAssigner(top_k=4, anchor_scale=5.0)
+    with pytest.raises(UsageError, match=r"static_fraction 24: a part of the run"):
+        build_ppyoloe_seg(num_classes=1, depth=0.1, width=0.125, static_fraction=24)
 
 
 def test_only_the_smallest_was_published_with_weights() -> None:

@@ -14,6 +14,9 @@ from paddlex.repo_apis.paddle_detection.losses.ppyoloe_seg_criterion import (
     PPYOLOESegCriterion,
     PPYOLOESegTargets,
 )
+from paddlex.repo_apis.paddle_detection.matching.atss import ATSSAssigner
+from paddlex.repo_apis.paddle_detection.matching.cells import PaddedObjects
+from paddlex.repo_apis.paddle_detection.matching.task_aligned import TaskAlignedAssigner
 from paddlex.utils.errors import DatasetError, ShapeError, TrainingDivergedError
 
 TERMS = ["loss_cls", "loss_iou", "loss_dfl", "loss_mask"]
@@ -107,6 +110,44 @@ def test_a_photo_beside_an_empty_one_is_assigned_as_alone() -> None:
     assert single is not None
     assert not both.positive[0].any()
     assert both.quality[1].tolist() == single.quality[0].tolist()
+
+
+# Anchors of 16 and 32 pixels: those of the paper are larger than these pictures.
+STATIC = ATSSAssigner(anchor_scale=2.0)
+
+
+@pytest.mark.parametrize(
+    ("static_fraction", "progress", "static"),
+    [(0.0, 0.0, False), (0.5, 0.0, True), (0.5, 0.49, True), (0.5, 0.5, False), (1.0, 0.99, True)],
+)
+def test_the_static_assigner_has_the_first_part_of_the_run(
+    static_fraction: float, progress: float, static: bool
+) -> None:
+    pred, truth = predictions(), targets([OBJECT], [OBJECT, [8, 8, 31, 31]])
+    cells = {"points": pred.points * pred.strides, "objects": PaddedObjects.pad(truth.boxes, truth.class_ids)}
+    by_place = STATIC(pred.boxes, strides=pred.strides, **cells)
+    by_prediction = TaskAlignedAssigner()(paddle.nn.functional.sigmoid(pred.logits), pred.boxes, **cells)
+    criterion = PPYOLOESegCriterion(
+        num_classes=NUM_CLASSES, static_assigner=STATIC, static_fraction=static_fraction
+    )
+    criterion.progress = progress
+    found = criterion.assign(pred, truth)
+
+    assert by_place.positive.any()
+    assert by_place.quality.tolist() != by_prediction.quality.tolist()
+    assert found is not None
+    assert found.quality.tolist() == (by_place if static else by_prediction).quality.tolist()
+
+
+def test_from_static_assignment_every_prediction_learns_and_empty_photos_train() -> None:
+    criterion = PPYOLOESegCriterion(num_classes=NUM_CLASSES, static_assigner=STATIC, static_fraction=1.0)
+    pred = predictions()
+    losses = criterion(pred, targets([OBJECT], []))
+    losses["loss"].backward()
+
+    assert all(losses[term].item() > 0 for term in TERMS)
+    assert all(leaf.grad.numpy().any() for leaf in leaves(pred))
+    assert math.isfinite(criterion(predictions(), targets([], []))["loss"].item())
 
 
 def test_terms_are_divided_by_the_mean_target_score_of_all_processes() -> None:
