@@ -33,6 +33,10 @@ the road from photos to a deployed model (one configuration, five modes):
   5. predict: a photo, a folder, a glob, a PDF, a video
      paddlex -c $C -o Global.mode=predict -o Predict.input=photos/
 
+a class for each pixel instead of instances: C=paddlex/configs/semantic_segmentation/FastSCNN.yaml and its
+siblings; the same five modes. Data: photos and masks of class indices, or LabelMe files to convert. Lengths
+count iterations, -o Train.epochs_iters=2000; the best weights are output/best_model/model.pdparams.
+
 any key of the YAML file can be overridden: -o Section.key=value, lists as [1, 2], list items as key.0=value.
 each mode leaves <Global.output>/<mode>_result.json with done_flag; exit code 0 done, 1 failed, 2 misused.
 """

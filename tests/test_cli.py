@@ -149,3 +149,4 @@ def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert "Global.mode=check_dataset" in printed
     assert "Predict.input=" in printed
+    assert "configs/semantic_segmentation/" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +15,6 @@ from paddlex.repo_apis.spec import ModelSpec
 from paddlex.training.options import TrainOptions
 
 __all__ = ["INSTANCE_TRAINING", "train"]
-
-
-def train(
-    *, spec: ModelSpec, dataset_dir: Path, output_dir: Path, options: TrainOptions, config_text: str
-) -> dict[str, Any]:
-    """Train a model, evaluate it as it goes, and export the best and the last: see `run_training`.
-
-    Args:
-        spec: the model.
-        dataset_dir: holds images/, annotations/instance_train.json and annotations/instance_val.json.
-        output_dir: as `run_training`.
-        options: the user's choices.
-        config_text: what config.yaml shall hold.
-
-    Returns:
-        Fields of train_result.json.
-
-    Raises:
-        PaddleXError: one of its kinds, for whatever the user can mend.
-    """
-    return run_training(
-        INSTANCE_TRAINING,
-        spec=spec,
-        dataset_dir=dataset_dir,
-        output_dir=output_dir,
-        options=options,
-        config_text=config_text,
-    )
 
 
 def _read(
@@ -80,3 +53,6 @@ INSTANCE_TRAINING = TrainingTask(
     export=export,
     curves=("AP", "AP50", "bbox_AP"),
 )
+
+# As `run_training`, with what this task brings.
+train = partial(run_training, INSTANCE_TRAINING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,34 +18,6 @@ from paddlex.training.options import TrainOptions
 from paddlex.utils.logging import logger
 
 __all__ = ["SEMANTIC_TRAINING", "train"]
-
-
-def train(
-    *, spec: ModelSpec, dataset_dir: Path, output_dir: Path, options: TrainOptions, config_text: str
-) -> dict[str, Any]:
-    """Train a model, evaluate it as it goes, and export the best and the last: see `run_training`.
-
-    Args:
-        spec: the model.
-        dataset_dir: holds train.txt and val.txt.
-        output_dir: as `run_training`; checkpoints are `iter_<n>/model.pdparams`.
-        options: the user's choices.
-        config_text: what config.yaml shall hold.
-
-    Returns:
-        Fields of train_result.json.
-
-    Raises:
-        PaddleXError: one of its kinds, for whatever the user can mend.
-    """
-    return run_training(
-        SEMANTIC_TRAINING,
-        spec=spec,
-        dataset_dir=dataset_dir,
-        output_dir=output_dir,
-        options=options,
-        config_text=config_text,
-    )
 
 
 def _read(
@@ -82,3 +55,6 @@ SEMANTIC_TRAINING = TrainingTask(
     curves=("mIoU", "Acc"),
     file_stem="model",
 )
+
+# As `run_training`, with what this task brings.
+train = partial(run_training, SEMANTIC_TRAINING)

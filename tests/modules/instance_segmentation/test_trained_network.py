@@ -11,6 +11,7 @@ from modules.instance_segmentation.filled_network import write_weights
 
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.trained_network import count_classes, load_trained_network
+from paddlex.modules.zoo import ALL_MODELS
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.utils.errors import WeightsError
 
@@ -22,11 +23,11 @@ _PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ALL_MODELS)
 def test_the_published_weights_of_every_model_tell_their_classes(name: str) -> None:
     info = _PUBLISHED[name]
     arrays = {entry: np.zeros(shape, np.float32) for entry, shape, _ in info["params"]}
-    assert count_classes(MODELS[name], arrays, source="x") == info["num_classes"]
+    assert count_classes(ALL_MODELS[name], arrays, source="x") == info["num_classes"]
 
 
 def test_weights_of_a_backbone_alone_are_refused() -> None:
