@@ -8,23 +8,26 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from paddlex.inference.folder import ModelFolder
 from paddlex.inference.photo_result import PhotoResult
 from paddlex.inference.sources import SkipUnreadable, Source
+from paddlex.modules.official_models import official_model_folder
 from paddlex.utils.device import Device
 from paddlex.utils.errors import InputError, PaddleXError
 from paddlex.utils.logging import logger
 
-__all__ = ["SavedPredictions", "save_predictions"]
+__all__ = ["PredictTask", "Predictor", "predict_photos"]
 
 Result = TypeVar("Result", bound=PhotoResult)
 Result_co = TypeVar("Result_co", bound=PhotoResult, covariant=True)
 
 
-class _Predictor(Protocol[Result_co]):
+class Predictor(Protocol[Result_co]):
     """What `create_model` returns."""
 
+    folder: ModelFolder
     backend: str
     device: Device
 
@@ -32,62 +35,73 @@ class _Predictor(Protocol[Result_co]):
         """Results in order."""
 
 
-@dataclass(frozen=True)
-class SavedPredictions:
-    """What a run of the predict mode did.
+@dataclass(frozen=True, kw_only=True)
+class PredictTask(Generic[Result]):
+    """What differs between tasks.
 
     Attributes:
-        backend: that ran the model.
-        device: likewise.
-        images: photos predicted.
-        counts: added up over them, by label.
-        unreadable: one line a photo that was left out.
+        predictor: what `create_model` returns for such models.
+        count: what of a result is added up over the photos, by label.
+        summarise: these sums as fields of the result file.
     """
 
-    backend: str
-    device: str
-    images: int
-    counts: Counter[str]
-    unreadable: list[str]
+    predictor: Callable[..., Predictor[Result]]
+    count: Callable[[Result], Mapping[str, int]]
+    summarise: Callable[[Counter[str]], dict[str, Any]]
 
 
-def save_predictions(
-    predictor: _Predictor[Result],
-    input: Source,
+def predict_photos(
+    task: PredictTask[Result],
     *,
-    output_dir: Path,
-    count: Callable[[Result], Mapping[str, int]],
-) -> SavedPredictions:
-    """Predict, print and save every photo.
+    model_name: str,
+    input: Source,
+    output_dir: Path | str,
+    model_dir: Path | str | None = None,
+    **options: Any,  # noqa: ANN401 (the task's predictor types them)
+) -> dict[str, Any]:
+    """Predict, print and save every photo: the predict mode.
 
     The files of each photo go to `output_dir`; for a folder of photos its sub-folders are repeated there, and
     photos that would share a name are numbered. Unreadable photos are left out and listed.
 
     Args:
-        predictor: of any task.
-        input: as its `predict` takes it.
+        task: what the model predicts.
+        model_name: public name of the model.
+        input: as the task's predictor takes it.
         output_dir: where results go.
-        count: what of a result is added up, by label.
+        model_dir: the inference folder; None downloads the official model.
+        **options: keyword arguments of the task's predictor.
+
+    Returns:
+        `model_name`, `backend`, `device`, `images`, the task's sums and `unreadable`.
 
     Raises:
         InputError: if not one photo could be read.
     """
+    folder = model_dir if model_dir is not None else official_model_folder(model_name)
+    predictor = task.predictor(folder, model_name=model_name, **options)
     faults: list[PaddleXError] = []
-    namer = _FileNamer(input, output_dir)
+    namer = _FileNamer(input, Path(output_dir))
     counts: Counter[str] = Counter()
     images = 0
     for result in predictor.predict(input, skip=faults.append):
         images += 1
-        counts.update(count(result))
+        counts.update(task.count(result))
         result.print()
-        folder, stem = namer.place(result)
-        dataclasses.replace(result, stem=stem).save_all(folder)
+        place, stem = namer.place(result)
+        dataclasses.replace(result, stem=stem).save_all(place)
     for fault in faults:
         logger.error("Left out: %s", fault)
     if not images:
         raise InputError(f"no photo could be read; {faults[0] if faults else 'the input is empty'}")
-    unreadable = [str(fault) for fault in faults]
-    return SavedPredictions(predictor.backend, str(predictor.device), images, counts, unreadable)
+    return {
+        "model_name": predictor.folder.model_name or model_name,
+        "backend": predictor.backend,
+        "device": str(predictor.device),
+        "images": images,
+        **task.summarise(counts),
+        "unreadable": [str(fault) for fault in faults],
+    }
 
 
 class _FileNamer:

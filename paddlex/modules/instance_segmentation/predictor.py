@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.choose import detection_backend
 from paddlex.inference.postprocess import RawDetections, postprocess
 from paddlex.inference.results import InstanceSegResult
 from paddlex.inference.sources import Frame, SkipUnreadable, Source, read_frames
-from paddlex.modules.official_models import official_model_folder
 from paddlex.modules.photo_predictor import PhotoPredictor, checked_batch_size
-from paddlex.modules.predict_run import save_predictions
+from paddlex.modules.predict_run import PredictTask, predict_photos
 from paddlex.repo_apis.spec import Task
 from paddlex.structures.results import label_names
 from paddlex.utils.errors import UsageError
@@ -128,58 +128,15 @@ def _checked_threshold(value: float) -> float:
     return float(value)
 
 
-# -------------------------------------------------------------------- predict mode
-
-
-def run_predict(
-    *,
-    model_name: str,
-    input: Source,
-    output_dir: Path | str,
-    model_dir: Path | str | None = None,
-    batch_size: int = 1,
-    threshold: float | None = None,
-    device: str | None = None,
-    backend: str = "auto",
-    cpu_threads: int | None = None,
-) -> dict[str, Any]:
-    """Predict, print and save every photo, with drawing and JSON: the predict mode, see `save_predictions`.
-
-    Args:
-        model_name: public name of the model.
-        input: as `InstancePredictor.predict` takes it.
-        output_dir: where results go.
-        model_dir: the inference folder; None downloads the official model.
-        batch_size: photos run at once.
-        threshold: keep scores above it; None takes that of the model.
-        device: None takes a GPU if there is one.
-        backend: "auto", "onnx", "openvino" or "paddle".
-        cpu_threads: threads on a CPU; None takes all available cores.
-
-    Returns:
-        `model_name`, `backend`, `device`, `images`, `instances`, `class_counts` and `unreadable`.
-
-    Raises:
-        InputError: if not one photo could be read.
-    """
-    predictor = InstancePredictor(
-        model_dir if model_dir is not None else official_model_folder(model_name),
-        model_name=model_name,
-        device=device,
-        backend=backend,
-        threshold=threshold,
-        batch_size=batch_size,
-        cpu_threads=cpu_threads,
-    )
-    done = save_predictions(
-        predictor, input, output_dir=Path(output_dir), count=lambda result: Counter(result.labels)
-    )
-    return {
-        "model_name": predictor.folder.model_name or model_name,
-        "backend": done.backend,
-        "device": done.device,
-        "images": done.images,
-        "instances": done.counts.total(),
-        "class_counts": dict(sorted(done.counts.items())),
-        "unreadable": done.unreadable,
-    }
+# As `predict_photos`, with what this task brings.
+run_predict = partial(
+    predict_photos,
+    PredictTask(
+        predictor=InstancePredictor,
+        count=lambda result: Counter(result.labels),
+        summarise=lambda counts: {
+            "instances": counts.total(),
+            "class_counts": dict(sorted(counts.items())),
+        },
+    ),
+)

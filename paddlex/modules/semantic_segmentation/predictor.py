@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 from paddlex.data.transforms.batch import collate
 from paddlex.inference.backends.base import GraphSession
@@ -13,9 +13,8 @@ from paddlex.inference.backends.pixels import PixelBackend
 from paddlex.inference.raw_labels import RawLabels
 from paddlex.inference.semantic_result import SemanticSegResult
 from paddlex.inference.sources import Frame, SkipUnreadable, Source, read_frames
-from paddlex.modules.official_models import official_model_folder
 from paddlex.modules.photo_predictor import PhotoPredictor, checked_batch_size
-from paddlex.modules.predict_run import save_predictions
+from paddlex.modules.predict_run import PredictTask, predict_photos
 from paddlex.repo_apis.spec import Task
 from paddlex.structures.sample import Sample
 
@@ -77,53 +76,16 @@ class SemanticPredictor(PhotoPredictor[SemanticSegResult, bool]):
             yield from zip(samples, self._backend.run(collate(samples)), strict=True)
 
 
-def run_predict(
-    *,
-    model_name: str,
-    input: Source,
-    output_dir: Path | str,
-    model_dir: Path | str | None = None,
-    batch_size: int = 1,
-    device: str | None = None,
-    backend: str = "auto",
-    cpu_threads: int | None = None,
-) -> dict[str, Any]:
-    """Predict, print and save every photo, with drawing, palette PNG and JSON: the predict mode.
-
-    Args:
-        model_name: public name of the model.
-        input: as `SemanticPredictor.predict` takes it.
-        output_dir: where results go, see `save_predictions`.
-        model_dir: the inference folder; None downloads the official model.
-        batch_size: photos of one size that are run at once.
-        device: None takes a GPU if there is one.
-        backend: "auto", "onnx", "openvino" or "paddle".
-        cpu_threads: threads on a CPU; None takes all available cores.
-
-    Returns:
-        `model_name`, `backend`, `device`, `images`, `class_pixels` and `unreadable`.
-
-    Raises:
-        InputError: if not one photo could be read.
-    """
-    predictor = SemanticPredictor(
-        model_dir if model_dir is not None else official_model_folder(model_name),
-        model_name=model_name,
-        device=device,
-        backend=backend,
-        batch_size=batch_size,
-        cpu_threads=cpu_threads,
-    )
-    done = save_predictions(predictor, input, output_dir=Path(output_dir), count=_pixels_by_label)
-    return {
-        "model_name": predictor.folder.model_name or model_name,
-        "backend": done.backend,
-        "device": done.device,
-        "images": done.images,
-        "class_pixels": dict(sorted(done.counts.items())),
-        "unreadable": done.unreadable,
-    }
-
-
 def _pixels_by_label(result: SemanticSegResult) -> Mapping[str, int]:
     return {result.label(class_id): count for class_id, count in result.class_pixels.items()}
+
+
+# As `predict_photos`, with what this task brings.
+run_predict = partial(
+    predict_photos,
+    PredictTask(
+        predictor=SemanticPredictor,
+        count=_pixels_by_label,
+        summarise=lambda counts: {"class_pixels": dict(sorted(counts.items()))},
+    ),
+)
