@@ -4,11 +4,11 @@
                                        [--settings stock]
 
 One network with random weights is exported, then one photo goes in turns through
-    paddlex          create_model(...).predict: read, resize, network, masks at the photo's size
+    paddlex          create_model(...).predict: read, resize, network, masks or classes at the photo's size
     paddle           the official graph in Paddle Inference, same tensor: with its default settings, or with
                      `--settings ours` as our Paddle backend runs it (all cores, MKL told the processor)
     onnxruntime      the bare session on the same tensor, nothing before or after it
-The best of the repeats counts.
+The best of the repeats counts. Networks that classify pixels get the photo as a square of `--size`.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ def main() -> None:
         prepare_cpu()  # counts before Paddle is imported only
     with tempfile.TemporaryDirectory() as name:
         folder = options.folder or Path(name)
-        size = _export(options, folder)
-        predict, threshold = _paddlex(options, folder)
-        tensors = _tensors(folder)
+        photo = _photo(options)
+        size = _export(options, folder, photo)
+        predict, threshold = _paddlex(options, folder, photo)
+        tensors = _tensors(folder, photo)
         runs = {
             "paddlex": predict,
             "paddle": _paddle(folder, tensors, stock=options.settings == "stock"),
@@ -63,7 +64,7 @@ def main() -> None:
     best = {name: min(values) for name, values in times.items()}
     if options.json:
         options.json.write_text(json.dumps({"input": size, "seconds": best}), encoding="utf-8")
-    print(f"{options.model}, {size} px, photo {PHOTO.name}, {options.objects} detections")
+    print(f"{options.model}, {size} px, photo {PHOTO.name}, at most {options.objects} detections")
     for run_name, seconds in best.items():
         print(f"  {run_name:12} {1000 * seconds:8.1f} ms")
     ratio = best["paddle"] / best["paddlex"]
@@ -71,15 +72,40 @@ def main() -> None:
     print(f"  paddlex takes {best['paddlex'] / best['onnxruntime']:.2f}x the time of the bare session")
 
 
-def _export(options: argparse.Namespace, folder: Path) -> str:
+def _classifies_pixels(options: argparse.Namespace) -> bool:
+    from paddlex.modules.zoo import find_model
+
+    return find_model(options.model).task == "semantic_segmentation"
+
+
+def _photo(options: argparse.Namespace) -> np.ndarray:
+    """(H, W, 3) RGB."""
+    import cv2
+
+    from paddlex.utils.images import read_image
+
+    photo = read_image(PHOTO)
+    if options.size and _classifies_pixels(options):
+        return np.asarray(cv2.resize(photo, (options.size, options.size), interpolation=cv2.INTER_AREA))
+    return photo
+
+
+def _export(options: argparse.Namespace, folder: Path, photo: np.ndarray) -> str:
     """Export random weights; returns the size of the network's input in words."""
     import paddle
 
     from paddlex.modules.instance_segmentation.exporter import export_network
+    from paddlex.modules.semantic_segmentation import exporter as semantic
     from paddlex.modules.zoo import find_model
-    from paddlex.utils.images import read_image
 
     spec = find_model(options.model)
+    if _classifies_pixels(options):
+        paddle.seed(0)
+        names = [f"class {index}" for index in range(19)]
+        network = spec.build(num_classes=len(names))
+        network.eval()
+        semantic.export_network(network, spec=spec, class_names=names, folder=folder, sample_images=[photo])
+        return f"{photo.shape[0]} x {photo.shape[1]}"
     size = spec.recipe.input_size_for(options.size)
     paddle.seed(0)
     network = spec.build(num_classes=80, eval_size=size)
@@ -91,7 +117,7 @@ def _export(options: argparse.Namespace, folder: Path) -> str:
         class_names=[f"class {index}" for index in range(80)],
         input_size=size,
         folder=folder,
-        sample_images=[read_image(PHOTO)],
+        sample_images=[photo],
     )
     return f"within {size[0]} x {size[1]}" if spec.recipe.keep_ratio else f"{size[0]} x {size[1]}"
 
@@ -107,25 +133,29 @@ def _make_plausible(network: Any) -> None:
             value.set_value(paddle.randn(value.shape) * 0.3)
 
 
-def _paddlex(options: argparse.Namespace, folder: Path) -> tuple[Callable[[], Any], float]:
+def _paddlex(options: argparse.Namespace, folder: Path, photo: np.ndarray) -> tuple[Callable[[], Any], float]:
     """The prediction, and the threshold that leaves as many detections as there are objects on the photo."""
     from paddlex import create_model
+    from paddlex.modules.semantic_segmentation.predictor import SemanticPredictor
 
     model = create_model(options.model, model_dir=str(folder), device="cpu")
+    if isinstance(model, SemanticPredictor):
+        return lambda: list(model.predict(photo)), 0.0
     (everything,) = model.predict(str(PHOTO), threshold=0.0)
     scores = np.sort(everything.scores)[::-1]
     threshold = float(scores[min(options.objects, len(scores) - 1)])
     return lambda: list(model.predict(str(PHOTO), threshold=threshold)), threshold
 
 
-def _tensors(folder: Path) -> dict[str, np.ndarray]:
+def _tensors(folder: Path, photo: np.ndarray) -> dict[str, np.ndarray]:
     """What the graphs are fed with, as the model prepares it."""
     from paddlex.data.transforms.preprocess import Preprocessor
     from paddlex.inference.folder import read_model_folder
-    from paddlex.utils.images import read_image
 
     preprocess = Preprocessor(read_model_folder(folder).preprocess, where=str(folder))
-    return Preprocessor.stack([preprocess(read_image(PHOTO))])
+    tensors = Preprocessor.stack([preprocess(photo)])
+    # Official graphs that classify pixels call their only input x.
+    return {**tensors, "x": tensors["image"]}
 
 
 def _paddle(folder: Path, tensors: dict[str, np.ndarray], *, stock: bool) -> Callable[[], Any]:
