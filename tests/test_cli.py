@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -150,3 +151,12 @@ def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Global.mode=check_dataset" in printed
     assert "Predict.input=" in printed
     assert "configs/semantic_segmentation/" in printed
+
+
+def test_keys_that_mean_nothing_to_a_task_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("paddlex").propagate = True
+    try:
+        assert _run(tmp_path, "train", "Global.dataset_dir=/nowhere", "Train.short_side=96") == 1
+    finally:
+        logging.getLogger("paddlex").propagate = False
+    assert "Train.short_side: no effect in instance segmentation; left alone" in caplog.text
