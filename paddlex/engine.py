@@ -303,7 +303,7 @@ def _device(config: Config) -> str | None:
 
 def _weights(path: str | None, key: str) -> str:
     if not path:
-        raise WeightsError(f"{key}: missing, expected a file such as output/best_model/best_model.pdparams")
+        raise WeightsError(f"{key}: missing, expected a .pdparams file such as that in output/best_model")
     return path
 
 

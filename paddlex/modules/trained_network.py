@@ -98,7 +98,7 @@ def load_trained_network(
     file = fetch(source) if is_url(source) else Path(weight_path)
     if not file.is_file():
         raise WeightsError(
-            f"{file}: no such file; expected weights such as output/best_model/best_model.pdparams"
+            f"{file}: no such file; expected weights such as those that training leaves in output/best_model"
         )
     info = read_model_info(file)
     if info is not None and info.model_name != spec.name:
