@@ -5,9 +5,9 @@ set -eu
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 OUT=${OUT:-output/demo}
-CONFIG=paddlex/configs/instance_segmentation/Mask-RT-DETR-S.yaml
-SIZE=${SIZE:-256}
-EPOCHS=${EPOCHS:-60}
+CONFIG=paddlex/configs/instance_segmentation/PP-YOLOE_seg-S.yaml
+SIZE=${SIZE:-320}
+EPOCHS=${EPOCHS:-150}
 
 rm -rf "$OUT"
 mkdir -p "$OUT"
@@ -22,8 +22,8 @@ paddlex -o Global.mode=check_dataset \
 
 step "2 of 5: train (weights trained on COCO are downloaded; without a connection it starts from scratch)"
 paddlex -o Global.mode=train -o Train.input_size="$SIZE" -o Train.epochs_iters="$EPOCHS" \
-    -o Train.batch_size=2 -o Train.augment=False -o Train.multi_scale=False \
-    -o Train.eval_interval=20 -o Train.num_workers=0
+    -o Train.batch_size=4 -o Train.augment=False -o Train.multi_scale=False \
+    -o Train.eval_interval=25 -o Train.num_workers=0
 
 step "3 of 5: evaluate on the photos kept for validation"
 paddlex -o Global.mode=evaluate -o Evaluate.weight_path="$OUT/best_model/best_model.pdparams"
