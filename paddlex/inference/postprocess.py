@@ -97,7 +97,8 @@ def raw_from_rows(rows: NDArray[Any], masks: NDArray[Any]) -> RawDetections:
     """Read the outputs of an official inference model for one photo.
 
     Args:
-        rows: (M, 6) class, score, x1, y1, x2, y2 in pixels of the masks.
+        rows: (M, 6) class, score, x1, y1, x2, y2 in pixels of the masks; where nothing is found, a filler of
+            score 0.
         masks: (M, H, W) of 0 and 1.
     """
     rows = rows.reshape(-1, 6)
@@ -105,7 +106,7 @@ def raw_from_rows(rows: NDArray[Any], masks: NDArray[Any]) -> RawDetections:
         boxes=rows[:, 2:],
         box_frame=(masks.shape[1], masks.shape[2]),
         scores=rows[:, 1],
-        class_ids=rows[:, 0].astype(np.int64),
+        class_ids=np.where(rows[:, 1] > 0, rows[:, 0], -1).astype(np.int64),
         masks=masks[: len(rows)],
         mask_form=_BINARY,
     )

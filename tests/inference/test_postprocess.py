@@ -136,6 +136,12 @@ def test_padding_rows_are_dropped() -> None:
     assert found.class_ids.tolist() == [1, 0]
 
 
+def test_the_row_that_official_graphs_fill_up_with_is_no_instance() -> None:
+    raw = raw_from_rows(np.array([[0, 0, 0, 0, 1, 1]], np.float32), np.ones((1, 24, 32), np.int32))
+
+    assert len(postprocess(raw, size=(24, 32))) == 0
+
+
 def test_no_candidates_give_an_empty_result() -> None:
     found = raw_from_rows(np.zeros((0, 6), np.float32), np.zeros((0, 24, 32), np.int32))
     assert len(postprocess(found, size=(24, 32), threshold=0.5, crop_to_boxes=True)) == 0
