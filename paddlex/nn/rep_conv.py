@@ -7,6 +7,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from paddlex.nn.conv_bn import ConvBN, fuse_conv_bn
+from paddlex.nn.fake_quant import carry_quantizers
 from paddlex.nn.initializers import constant, kaiming_normal
 
 __all__ = ["RepConv"]
@@ -60,5 +61,6 @@ class RepConv(nn.Layer):
             conv = nn.Conv2D(in_channels, out_channels, 3, padding=1)
             conv.weight.set_value(kernel3 + F.pad(kernel1, [1, 1, 1, 1]))
             conv.bias.set_value(bias3 + bias1)
+        carry_quantizers(self.conv1.convolution, conv)
         del self.conv1, self.conv2, self.alpha
         self.conv = conv

@@ -86,6 +86,7 @@ class ModelSpec:
         *,
         num_classes: int,
         eval_size: tuple[int, int] | None = None,
+        quantization: Mapping[str, Any] | None = None,
         **options: Any,  # noqa: ANN401 (the builder types them)
     ) -> nn.Layer:
         """Build the network; imports Paddle.
@@ -94,6 +95,8 @@ class ModelSpec:
             num_classes: object classes, without background.
             eval_size: (height, width) of the network input at evaluation, for what can be tabulated; None is
                 the builder's default. Without meaning where photos keep their aspect.
+            quantization: values of a `QuantizationConfig` that the network is trained or deployed under, last
+                of all; None for a float network.
             **options: further keyword arguments of the builder, above the recipe's.
         """
         prepare_cpu()
@@ -101,4 +104,9 @@ class ModelSpec:
             options["eval_size"] = eval_size
         module, _, function = self.builder.partition(":")
         build = getattr(importlib.import_module(module), function)
-        return build(num_classes=num_classes, **{**self.recipe.network, **options})
+        network = build(num_classes=num_classes, **{**self.recipe.network, **options})
+        if quantization is not None:
+            from paddlex.nn.quantization import QuantizationConfig, quantize_network
+
+            quantize_network(network, QuantizationConfig.from_mapping(quantization))
+        return network

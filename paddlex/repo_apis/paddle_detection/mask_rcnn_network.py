@@ -68,6 +68,8 @@ class MaskRCNN(nn.Layer):
     """
 
     mask_form = MaskForm("box", "probabilities")
+    # What upstream's quantisation leaves alone.
+    kept_float = ("rpn_head", "bbox_head.*fc[67]", "bbox_head.bbox_*", "mask_head")
 
     def __init__(
         self,

@@ -46,6 +46,13 @@ class MaskRTDETR(nn.Layer):
     """
 
     mask_form = MaskForm("photo", "logits")
+    # Attention and what reads queries: little to compute, and sensitive to rounding.
+    kept_float = (
+        "neck.encoder",
+        "transformer.decoder",
+        "transformer.enc_output",
+        "transformer.*_head",
+    )
 
     def __init__(
         self,

@@ -75,6 +75,8 @@ class PPYOLOESeg(nn.Layer):
     """
 
     mask_form: ClassVar[MaskForm] = MaskForm("photo", "probabilities", "bounding")
+    # It computes means of distributions, with weights that nobody trains.
+    kept_float: ClassVar[tuple[str, ...]] = ("yolo_head.proj_conv",)
 
     def __init__(
         self,
