@@ -46,6 +46,7 @@ PADDLE_USERS = (
     "modules/export",
     "modules/paddle_device.py",
     "modules/recipe_loop.py",
+    "modules/run_environment.py",
     "modules/evaluation_batches.py",
     "modules/semantic_segmentation/evaluator",
     "modules/semantic_segmentation/exporter",

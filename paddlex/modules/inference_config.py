@@ -48,7 +48,11 @@ def preprocess_operations(
 
 
 def inference_config(
-    spec: ModelSpec, *, class_names: Sequence[str], input_size: tuple[int, int] | None
+    spec: ModelSpec,
+    *,
+    class_names: Sequence[str],
+    input_size: tuple[int, int] | None,
+    operations: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The content of `inference.yml`, keys in the official order.
 
@@ -56,7 +60,10 @@ def inference_config(
         spec: the model.
         class_names: names in order of class index.
         input_size: as `preprocess_operations`.
+        operations: what the model does to a photo first; None: as that function says.
     """
+    if operations is None:
+        operations = preprocess_operations(spec, input_size=input_size)
     deploy = spec.recipe.deploy
     return {
         "mode": "paddle",
@@ -67,7 +74,7 @@ def inference_config(
         "arch": deploy.arch,
         "min_subgraph_size": deploy.min_subgraph_size,
         "mask": True,
-        "Preprocess": preprocess_operations(spec, input_size=input_size),
+        "Preprocess": [dict(operation) for operation in operations],
         "label_list": list(class_names),
     }
 

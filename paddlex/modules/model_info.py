@@ -31,6 +31,8 @@ class ModelInfo:
             photos are resized into where they keep their aspect, pixels; None: as the recipe says.
         short_side: that photos are resized to by their short side before anything else; None: as they are.
         network: keyword arguments of the builder above those of the recipe, as its start weights need them.
+        preprocess: what is done to a photo first, as inference.yml lists it, where that is not what the
+            recipe and the sizes above say; else None.
     """
 
     model_name: str
@@ -39,6 +41,7 @@ class ModelInfo:
     input_size: tuple[int, int] | None
     short_side: int | None = None
     network: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: tuple[dict[str, Any], ...] | None = None
 
     @property
     def num_classes(self) -> int:
@@ -58,6 +61,7 @@ def write_model_info(weight_path: Path | str, info: ModelInfo) -> Path:
             "input_size": list(info.input_size) if info.input_size else None,
             **({"short_side": info.short_side} if info.short_side else {}),
             **({"network": dict(info.network)} if info.network else {}),
+            **({"preprocess": list(info.preprocess)} if info.preprocess else {}),
         },
     )
     return path
@@ -78,6 +82,7 @@ def read_model_info(weight_path: Path | str) -> ModelInfo | None:
 def _parse(path: Path, content: Any) -> ModelInfo:  # noqa: ANN401 (any JSON)
     try:
         size, short_side = content["input_size"], content.get("short_side")
+        preprocess = content.get("preprocess")
         info = ModelInfo(
             model_name=str(content["model_name"]),
             class_names=tuple(str(name) for name in content["class_names"]),
@@ -85,6 +90,7 @@ def _parse(path: Path, content: Any) -> ModelInfo:  # noqa: ANN401 (any JSON)
             input_size=None if size is None else (int(size[0]), int(size[1])),
             short_side=None if short_side is None else int(short_side),
             network=dict(content.get("network") or {}),
+            preprocess=tuple(dict(operation) for operation in preprocess) if preprocess else None,
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise WeightsError(

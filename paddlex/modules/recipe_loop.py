@@ -19,6 +19,7 @@ from paddlex.training.schedules import LearningRate, scaled_learning_rate, warmu
 from paddlex.utils.logging import logger
 
 if TYPE_CHECKING:
+    import paddle
     from paddle import nn
 
 __all__ = ["build_loop"]
@@ -36,6 +37,8 @@ def build_loop(
     from_scratch: bool,
     output_dir: Path,
     hooks: Sequence[Hook],
+    optimizer: paddle.optimizer.Optimizer | None = None,
+    learning_rate: LearningRate | None = None,
 ) -> Loop:
     """Build the loop that trains `network` as `recipe` says and `options` change.
 
@@ -47,11 +50,14 @@ def build_loop(
         from_scratch: the network began without weights.
         output_dir: of the run.
         hooks: called in this order.
+        optimizer: over parameters of `network`, with a rate of its own; None builds the recipe's.
+        learning_rate: of the recipe's optimiser; None: as recipe and options say.
 
     Raises:
         UsageError: nothing is left to learn.
     """
-    optimizer = build_optimizer(
+    own_rate = optimizer is not None
+    optimizer = optimizer or build_optimizer(
         trainable_parameters(network).values(),
         algorithm=recipe.optimizer.type,
         weight_decay=recipe.optimizer.weight_decay,
@@ -61,9 +67,10 @@ def build_loop(
     network, optimizer = precision.prepare(network, optimizer)
     steps_per_epoch = -(-len(loader) // options.accumulate_steps)
     steps = options.iterations or steps_per_epoch * (options.epochs or 0)
-    learning_rate = _learning_rate(
-        recipe, options, from_scratch=from_scratch, total_steps=steps, epochs=steps / steps_per_epoch
-    )
+    if learning_rate is None and not own_rate:
+        learning_rate = _learning_rate(
+            recipe, options, from_scratch=from_scratch, total_steps=steps, epochs=steps / steps_per_epoch
+        )
     return Loop(
         network=network,
         loader=loader,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paddlex.modules.inference_config import preprocess_operations
 from paddlex.modules.model_info import ModelInfo, read_model_info
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
@@ -62,12 +63,14 @@ class TrainedNetwork:
             where they keep their aspect, pixels.
         short_side: that photos are resized to first by their short side; None: they are not.
         options: keyword arguments that it was built with above those of the recipe.
+        operations: what is done to a photo first, as inference.yml lists it.
     """
 
     network: nn.Layer
     class_names: tuple[str, ...]
     names_known: bool
     input_size: tuple[int, int]
+    operations: Sequence[Mapping[str, Any]]
     short_side: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -125,9 +128,19 @@ def load_trained_network(
         class_names=names,
         names_known=info is not None,
         input_size=size,
+        operations=_operations(spec, info=info, input_size=input_size, size=size),
         short_side=short_side,
         options=options,
     )
+
+
+def _operations(
+    spec: ModelSpec, *, info: ModelInfo | None, input_size: int | None, size: tuple[int, int]
+) -> Sequence[Mapping[str, Any]]:
+    """Those that came with the weights, unless the user wants another size; else those of the recipe."""
+    if info is not None and info.preprocess is not None and input_size is None:
+        return info.preprocess
+    return preprocess_operations(spec, input_size=size, short_side=info.short_side if info else None)
 
 
 def _input_size(spec: ModelSpec, *, info: ModelInfo | None, chosen: int | None) -> tuple[int, int]:

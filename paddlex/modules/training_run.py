@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
-import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-import paddle
 from paddle import nn
 
-import paddlex
 from paddlex.data.loader import Dataset
 from paddlex.modules.model_info import ModelInfo, write_model_info
 from paddlex.modules.paddle_device import use_device
 from paddlex.modules.recipe_loop import build_loop
+from paddlex.modules.run_environment import ReadyForStep, log_environment, plain_memory_errors
 from paddlex.modules.start_weights import StartWeights, find_start_weights
 from paddlex.modules.train_loader import train_loader
-from paddlex.nn.draws import UniformDraws
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.training import distributed
 from paddlex.training.checkpoint import Checkpoints, read_facts
 from paddlex.training.checkpoint_store import CheckpointStore
-from paddlex.training.hooks import Hook, ProgressReport, StopOnSignal
-from paddlex.training.loop import Loop
+from paddlex.training.hooks import ProgressReport, StopOnSignal
 from paddlex.training.metrics_log import METRICS_FILE, MetricsLog, read_curves
 from paddlex.training.optim import freeze_parameters
 from paddlex.training.options import TrainOptions
@@ -46,6 +39,10 @@ __all__ = ["ClassifiedDataset", "TrainingRun", "TrainingTask", "require_chosen_c
 
 _LOG_FILE, _CONFIG_FILE, _CURVE_FILE = "train.log", "config.yaml", "training_curve.png"
 _INFERENCE = "inference"
+_LESS_MEMORY = (
+    "lower Train.batch_size (and raise Train.accumulate_steps as much to keep the photos per step), lower "
+    "Train.input_size, or set Train.multi_scale=False"
+)
 # What belongs to a run beside its checkpoints, and is moved out of a new run's way with them.
 _RUN_FILES = (_LOG_FILE, _CONFIG_FILE, _CURVE_FILE, METRICS_FILE, "train_result.json", "train_results.json")
 
@@ -113,9 +110,7 @@ def run_training(
         PaddleXError: one of its kinds, for whatever the user can mend.
     """
     started = time.monotonic()
-    if not faulthandler.is_enabled():
-        faulthandler.enable()
-    with RunLog() as log, _plain_memory_errors():
+    with RunLog() as log, plain_memory_errors(_LESS_MEMORY):
         store = CheckpointStore(output_dir, file_stem=task.file_stem)
         resumed_from = _checkpoint_to_resume(options.resume_path, store)
         datasets = task.read_datasets(spec, dataset_dir, options)
@@ -126,7 +121,7 @@ def run_training(
         log.open(output_dir / _LOG_FILE, append=resumed_from is not None)
         write_text(output_dir / _CONFIG_FILE, config_text)
         device = use_device(options.device)
-        _log_environment(device=str(device), options=options)
+        log_environment(device=str(device), options=options)
         run = TrainingRun(task, spec, datasets=datasets, store=store, options=options, start=start)
         if resumed_from is not None:
             run.checkpoints.resume(run.loop, resumed_from)
@@ -183,48 +178,7 @@ def _make_room(store: CheckpointStore) -> None:
         logger.info("the checkpoints of an earlier run in %s were moved to %s", store.folder, previous)
 
 
-def _log_environment(*, device: str, options: TrainOptions) -> None:
-    logger.info(
-        "paddlex %s, paddle %s, numpy %s, python %s, %s, device %s",
-        paddlex.__version__,
-        paddle.__version__,
-        np.__version__,
-        platform.python_version(),
-        platform.platform(),
-        device,
-    )
-    logger.info("options: %s", options)
-
-
-@contextlib.contextmanager
-def _plain_memory_errors() -> Iterator[None]:
-    """Turn Paddle's page about exhausted memory into a line with a remedy."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        text = str(error)
-        if not isinstance(error, MemoryError) and "ResourceExhausted" not in text:
-            raise
-        raise PaddleXError(
-            "memory exhausted; lower Train.batch_size (and raise Train.accumulate_steps as much to keep the "
-            "photos per step), lower Train.input_size, or set Train.multi_scale=False"
-        ) from error
-
-
 # --------------------------------------------------------------------------- the run
-
-
-@dataclass(frozen=True)
-class _ReadyForStep(Hook):
-    """Gives the network what depends on the step alone, so that a resumed run trains alike."""
-
-    network: nn.Layer
-
-    def before_step(self, loop: Loop, seed: int) -> None:
-        """Replace its source of randomness; tell a network with `progress` how much of the run is done."""
-        self.network.draws = UniformDraws(seed)
-        if hasattr(self.network, "progress"):
-            self.network.progress = loop.position.step / loop.total_steps
 
 
 class TrainingRun(Generic[Photos]):
@@ -270,7 +224,7 @@ class TrainingRun(Generic[Photos]):
             from_scratch=start.from_scratch,
             output_dir=store.folder,
             hooks=[
-                _ReadyForStep(self.network),
+                ReadyForStep(self.network),
                 self.stop_on_signal,
                 self.progress,
                 self.metrics_log,

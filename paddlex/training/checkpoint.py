@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,18 @@ class Checkpoints(Hook):
     Args:
         store: the folders.
         evaluate: scores the network as it is; returns the score that the best is chosen by, and all metrics.
+            None: nothing is scored, and no model is the best.
         model_name: public name of the model.
         eval_interval: epochs between evaluations, or steps where the run counts iterations.
         save_interval: steps between checkpoints inside an epoch, or None.
         patience: evaluations without a better score that end the run, or None.
-        keep: evaluated checkpoints to keep.
+        has_stalled: tells from all evaluations, oldest first, whether to end the run; in place of `patience`.
+        keep: evaluated checkpoints to keep; None keeps all.
+        name_epochs: name of the checkpoint after so many epochs, in place of the names above.
+        first_of_equals: of equal scores the first is the best, else the last.
         extra_files: what writes further files of a checkpoint, by file name.
+        complete: called with the folder of a checkpoint once it is written and scored, before the best is
+            copied from it.
         facts: plain data that a resumed run needs before it can build its loop; see `read_facts`.
     """
 
@@ -56,20 +62,26 @@ class Checkpoints(Hook):
         self,
         store: CheckpointStore,
         *,
-        evaluate: Evaluate,
+        evaluate: Evaluate | None,
         model_name: str,
         eval_interval: int = 1,
         save_interval: int | None = None,
         patience: int | None = None,
-        keep: int = 5,
+        has_stalled: Callable[[Sequence[Evaluated]], bool] | None = None,
+        keep: int | None = 5,
+        name_epochs: Callable[[int], str] | None = None,
+        first_of_equals: bool = False,
         extra_files: Mapping[str, Writer] | None = None,
+        complete: Callable[[Path, Evaluated], object] | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.history: list[Evaluated] = []
         self.best: Evaluated | None = None
         self._store, self._evaluate, self._model_name = store, evaluate, model_name
         self._eval_interval, self._save_interval = eval_interval, save_interval
-        self._patience, self._keep = patience, keep
+        self._has_stalled = has_stalled or partial(_without_better_score, patience=patience)
+        self._keep, self._name_epochs, self._first_of_equals = keep, name_epochs, first_of_equals
+        self._complete = complete
         self._extra_files, self._facts = dict(extra_files or {}), dict(facts or {})
 
     # ------------------------------------------------------------------ moments
@@ -105,7 +117,8 @@ class Checkpoints(Hook):
 
     def after_training(self, loop: Loop) -> None:
         """Say that the run is complete, unless it was interrupted."""
-        if distributed.is_main_rank() and self.history and (loop.finished or self._has_stalled()):
+        ended = loop.finished or self._has_stalled(self.history)
+        if distributed.is_main_rank() and self.history and ended:
             self._write_results(loop, done=True)
 
     # ------------------------------------------------------------------ saving
@@ -159,38 +172,50 @@ class Checkpoints(Hook):
     def _save_and_evaluate(self, loop: Loop) -> None:
         """Save first, so that a failing evaluation costs no training; the score is added afterwards."""
         epoch, step = loop.position.epoch, loop.position.step
-        name = f"iter_{step}" if loop.counts_iterations else FINAL if loop.finished else str(epoch - 1)
+        name = self._name(loop)
         self.save(loop, name)
         if not distributed.is_main_rank():
             return
         self._store.remove(LATEST)
-        score, metrics = self._score(loop)
+        score, metrics = (0.0, {}) if self._evaluate is None else self._score(loop, self._evaluate)
         entry = Evaluated(name=name, epoch=epoch, step=step, score=score, metrics=metrics)
         self.history.append(entry)
-        improved = self.best is None or score >= self.best.score
+        improved = self._evaluate is not None and self._is_better(score)
         if improved:
             self.best = entry
         self._record_score(loop, entry)
         if improved:
             self._store.copy(name, BEST)
-        best = self.best.score if self.best else score
-        place = f"iteration {step}" if loop.counts_iterations else f"epoch {epoch}"
-        logger.info("%s: score %.4f, best %.4f", place, score, best)
-        if self._has_stalled() and not loop.finished:
-            logger.info("no better score in %d evaluations: stopping early", self._patience)
-            if not loop.counts_iterations:
+        if self.best is not None:
+            place = f"iteration {step}" if loop.counts_iterations else f"epoch {epoch}"
+            logger.info("%s: score %.4f, best %.4f", place, score, self.best.score)
+        if self._has_stalled(self.history) and not loop.finished:
+            logger.info("no better score lately: stopping early")
+            if not loop.counts_iterations and self._name_epochs is None:
                 self.history[-1] = self._rename(entry, FINAL)
             loop.stop_requested = True
-        for old in self.history[: -self._keep]:
+        for old in self.history[: -self._keep] if self._keep is not None else ():
             self._store.remove(old.name)
         self._write_results(loop, done=False)
 
-    def _score(self, loop: Loop) -> tuple[float, dict[str, float]]:
+    def _name(self, loop: Loop) -> str:
+        if loop.counts_iterations:
+            return f"iter_{loop.position.step}"
+        if self._name_epochs is not None:
+            return self._name_epochs(loop.position.epoch)
+        return FINAL if loop.finished else str(loop.position.epoch - 1)
+
+    def _is_better(self, score: float) -> bool:
+        if self.best is None:
+            return True
+        return score > self.best.score if self._first_of_equals else score >= self.best.score
+
+    def _score(self, loop: Loop, evaluate: Evaluate) -> tuple[float, dict[str, float]]:
         for hook in loop.hooks:
             hook.before_evaluation(loop)
         loop.network.eval()
         with contextlib.nullcontext() if loop.ema is None else loop.ema.applied():
-            score, metrics = self._evaluate()
+            score, metrics = evaluate()
         loop.network.train()
         for hook in loop.hooks:
             hook.after_evaluation(loop, metrics)
@@ -203,12 +228,8 @@ class Checkpoints(Hook):
         stem = self._store.stem(entry.name)
         _save(self._states(loop, score=entry.score), Path(f"{stem}.pdstates"))
         write_json(f"{stem}.info.json", {"metric": entry.score, "epoch": entry.epoch})
-
-    def _has_stalled(self) -> bool:
-        if self._patience is None or self.best is None:
-            return False
-        best = self.best.epoch, self.best.step
-        return sum((item.epoch, item.step) > best for item in self.history) >= self._patience
+        if self._complete is not None:
+            self._complete(stem.parent, entry)
 
     def _rename(self, entry: Evaluated, name: str) -> Evaluated:
         if (self._store.folder / entry.name).is_dir():
@@ -254,6 +275,15 @@ class Checkpoints(Hook):
         loop.position = _position(loop, states)
         self.history = [Evaluated(**item) for item in states["history"]]
         self.best = Evaluated(**states["best"]) if states["best"] else None
+
+
+def _without_better_score(history: Sequence[Evaluated], *, patience: int | None) -> bool:
+    """Whether so many evaluations have passed since the best score was reached last."""
+    if patience is None or not history:
+        return False
+    best = max(item.score for item in history)
+    newest = max(place for place, item in enumerate(history) if item.score == best)
+    return len(history) - 1 - newest >= patience
 
 
 def _progress(loop: Loop, at: Position | Evaluated) -> int:

@@ -17,7 +17,12 @@ from paddlex.training import distributed
 from paddlex.training.divergence import require_finite_losses, stop_for_gradients
 from paddlex.training.ema import Ema
 from paddlex.training.hooks import Hook, describe_batch
-from paddlex.training.optim import clip_gradients, nonfinite_gradients, trainable_parameters
+from paddlex.training.optim import (
+    clip_gradients,
+    nonfinite_gradients,
+    trainable_parameters,
+    wind_scheduler,
+)
 from paddlex.training.precision import Precision
 from paddlex.training.random_state import seed_everything, step_seed
 from paddlex.training.tensors import to_tensors
@@ -84,7 +89,8 @@ class Loop:
         network: in training mode maps a batch to its losses.
         loader: source of batches.
         optimizer: over the network's trainable parameters.
-        learning_rate: rate of each step.
+        learning_rate: rate of each step; None leaves it to the optimizer's own rate or scheduler, which is
+            moved on after every step.
         epochs: length of the run; or
         iterations: its length in steps, which may end within an epoch.
         output_dir: where a batch that breaks the numbers is saved.
@@ -106,7 +112,7 @@ class Loop:
         network: nn.Layer,
         loader: Loader,
         optimizer: paddle.optimizer.Optimizer,
-        learning_rate: Callable[[int], float],
+        learning_rate: Callable[[int], float] | None,
         output_dir: Path,
         epochs: int | None = None,
         iterations: int | None = None,
@@ -164,6 +170,8 @@ class Loop:
 
     def run(self) -> None:
         """Train from `position` to the end, or until a hook asks to stop."""
+        if self.learning_rate is None:
+            wind_scheduler(self.optimizer, steps=self.position.step)
         self._call_hooks("before_training")
         while not self.finished and not self.stop_requested:
             self._run_epoch()
@@ -197,10 +205,13 @@ class Loop:
         seed_everything(seed)
         for hook in self.hooks:
             hook.before_step(self, seed)
-        rate = self.learning_rate(step)
-        self.optimizer.set_lr(rate)
+        if self.learning_rate is not None:
+            self.optimizer.set_lr(self.learning_rate(step))
+        rate = float(self.optimizer.get_lr())
         losses = self._backward(batches)
         norm = self._update(batches)
+        if self.learning_rate is None:
+            wind_scheduler(self.optimizer, steps=1)
         return StepReport(
             step=step,
             epoch=self.position.epoch,

@@ -6,7 +6,8 @@ import contextlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -15,7 +16,7 @@ from paddlex.training.loop import Loop, StepReport
 from paddlex.utils.files import finite_json, write_text
 from paddlex.utils.logging import logger
 
-__all__ = ["METRICS_FILE", "MetricsLog", "read_curves"]
+__all__ = ["METRICS_FILE", "MetricsLog", "ScalarWriter", "read_curves"]
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -27,10 +28,14 @@ _BESIDE_LOSSES = frozenset(
 Points = list[tuple[float, float]]
 
 
-class _ScalarWriter(Protocol):
-    def add_scalar(self, tag: str, value: float, step: int, /) -> object: ...
+class ScalarWriter(Protocol):
+    """What shows numbers as curves."""
 
-    def close(self) -> object: ...
+    def add_scalar(self, tag: str, value: float, step: int, /) -> object:
+        """Take in a number."""
+
+    def close(self) -> object:
+        """Write what is left."""
 
 
 class MetricsLog(Hook):
@@ -42,12 +47,15 @@ class MetricsLog(Hook):
 
     Args:
         folder: the output folder.
+        open_writers: opens what scalars are written to beside that file; None: VisualDL and TensorBoard, in
+            the output folder, where they are installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, open_writers: Callable[[], list[ScalarWriter]] | None = None) -> None:
         self._folder = folder
+        self._open_writers = open_writers or partial(_installed_writers, folder)
         self._file: TextIO | None = None
-        self._writers: list[_ScalarWriter] = []
+        self._writers: list[ScalarWriter] = []
 
     def before_training(self, loop: Loop) -> None:
         """Open the files; lines of steps that a resumed run will take again are dropped."""
@@ -56,7 +64,7 @@ class MetricsLog(Hook):
         write_text(path, "".join(f"{line}\n" for line in kept))
         # Line buffered: what was logged survives a kill.
         self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._writers = _scalar_writers(self._folder)
+        self._writers = self._open_writers()
 
     def after_step(self, loop: Loop, report: StepReport) -> None:
         """Write the step's line."""
@@ -129,8 +137,8 @@ def read_curves(folder: Path) -> tuple[dict[str, Points], dict[str, Points]]:
     return dict(losses), dict(scores)
 
 
-def _scalar_writers(folder: Path) -> list[_ScalarWriter]:
-    writers: list[_ScalarWriter] = []
+def _installed_writers(folder: Path) -> list[ScalarWriter]:
+    writers: list[ScalarWriter] = []
     try:
         from visualdl import LogWriter
 

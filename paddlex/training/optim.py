@@ -21,6 +21,7 @@ __all__ = [
     "nonfinite_gradients",
     "optimizer_state",
     "trainable_parameters",
+    "wind_scheduler",
 ]
 
 
@@ -89,6 +90,17 @@ def build_optimizer(
     return paddle.optimizer.Momentum(
         learning_rate=0.0, momentum=momentum, parameters=values, weight_decay=weight_decay
     )
+
+
+def wind_scheduler(optimizer: paddle.optimizer.Optimizer, *, steps: int) -> None:
+    """Move an optimiser's own scheduler on by so many steps; a plain rate stays as it is.
+
+    One by one: not every scheduler can say its rate at a step that it has not come to.
+    """
+    scheduler = optimizer._learning_rate
+    if isinstance(scheduler, paddle.optimizer.lr.LRScheduler):
+        for _ in range(steps):
+            scheduler.step()
 
 
 def clip_gradients(parameters: Iterable[Tensor], *, max_norm: float | None) -> float:

@@ -77,6 +77,39 @@ def test_without_evaluation_only_the_latest_is_kept(tmp_path: Path) -> None:
     assert folders(tmp_path) == {"model_final", "best_model"}, "an evaluation takes the place of latest"
 
 
+def test_names_and_the_choice_of_the_best_can_be_others(tmp_path: Path) -> None:
+    completed = []
+    run(
+        tmp_path,
+        [0.1, 0.3, 0.3],
+        keep=None,
+        name_epochs="epoch_{}".format,
+        first_of_equals=True,
+        complete=lambda folder, entry: completed.append((folder.name, entry.score)),
+    )
+    assert folders(tmp_path) == {"epoch_1", "epoch_2", "epoch_3", "best_model"}
+    assert json.loads((tmp_path / "best_model" / "best_model.info.json").read_text())["epoch"] == 2
+    assert completed == [("epoch_1", 0.1), ("epoch_2", 0.3), ("epoch_3", 0.3)]
+
+
+def test_a_rule_of_its_own_ends_a_run(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        [0.3, 0.2, 0.1],
+        name_epochs="epoch_{}".format,
+        has_stalled=lambda history: len(history) == 2,
+    )
+    assert folders(tmp_path) == {"epoch_1", "epoch_2", "best_model"}
+
+
+def test_without_photos_to_evaluate_on_every_epoch_is_saved_and_none_is_the_best(tmp_path: Path) -> None:
+    checkpoints = toy_checkpoints(tmp_path, name_epochs="epoch_{}".format)
+    checkpoints._evaluate = None
+    toy_loop(tmp_path, epochs=2, hooks=[checkpoints]).run()
+    assert folders(tmp_path) == {"epoch_1", "epoch_2"}
+    assert checkpoints.best is None
+
+
 def test_patience_ends_the_run_with_a_final_model(tmp_path: Path) -> None:
     run(tmp_path, [0.1, 0.5, 0.4, 0.3, 0.9], epochs=5, patience=2)
     assert folders(tmp_path) == {"0", "1", "2", "model_final", "best_model"}

@@ -16,7 +16,7 @@ from toy import ToyLoader, toy_loop
 
 from paddlex.structures.shapes import InstanceShapes
 from paddlex.training.hooks import Hook
-from paddlex.training.loop import Loop, StepReport
+from paddlex.training.loop import Loop, Position, StepReport
 from paddlex.training.optim import build_optimizer
 from paddlex.utils.errors import TrainingDivergedError
 
@@ -37,6 +37,19 @@ def test_run_takes_every_batch_of_every_epoch(tmp_path: Path) -> None:
     assert {report.images for report in record.reports} == {2}
     assert (loop.position.epoch, loop.position.step) == (2, 10)
     assert record.reports[3].learning_rate == 0.01, "three steps of warm-up are over"
+
+
+def test_an_optimiser_with_a_scheduler_follows_it_and_a_resumed_run_takes_it_up(tmp_path: Path) -> None:
+    def rates(from_step: int) -> list[float]:
+        record = Record()
+        scheduler = paddle.optimizer.lr.PiecewiseDecay(boundaries=[2, 4], values=[0.4, 0.2, 0.1])
+        loop = toy_loop(tmp_path, epochs=1, hooks=[record], scheduler=scheduler)
+        loop.position = Position(step=from_step, step_in_epoch=from_step)
+        loop.run()
+        return [report.learning_rate for report in record.reports]
+
+    assert rates(0) == [0.4, 0.4, 0.2, 0.2, 0.1]
+    assert rates(3) == [0.2, 0.1]
 
 
 def test_accumulation_takes_one_step_for_several_batches(tmp_path: Path) -> None:

@@ -85,11 +85,15 @@ def toy_loop(
     network = ToyNetwork()
     optimizer = build_optimizer(trainable_parameters(network).values(), algorithm="adamw", weight_decay=0.01)
     loader = options.pop("loader", None) or ToyLoader()
+    learning_rate = LearningRate(base=0.01, total_steps=len(loader) * (epochs or 3), warmup_steps=3)
+    if (scheduler := options.pop("scheduler", None)) is not None:
+        optimizer.set_lr_scheduler(scheduler)
+        learning_rate = None
     return Loop(
         network=network,
         loader=loader,
         optimizer=optimizer,
-        learning_rate=LearningRate(base=0.01, total_steps=len(loader) * (epochs or 3), warmup_steps=3),
+        learning_rate=learning_rate,
         epochs=epochs,
         output_dir=output,
         clip_norm=options.pop("clip_norm", 1.0),

@@ -18,7 +18,6 @@ from paddlex.inference.postprocess import postprocess, raw_from_batch
 from paddlex.metrics.coco_ap import CocoAveragePrecision, IouType
 from paddlex.metrics.confusion import InstanceConfusion
 from paddlex.modules.evaluation_batches import evaluation_mode, joined_by_size, prepared_ahead
-from paddlex.modules.inference_config import preprocess_operations
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.instance_segmentation.score_tables import class_table, score_table
 from paddlex.modules.paddle_device import use_device
@@ -88,15 +87,16 @@ def evaluate(
     require_same_classes(
         trained, dataset.class_names, weights=str(weight_path), annotations=dataset.annotation_file
     )
-    return evaluate_network(
+    report = evaluate_network(
         trained.network,
         spec=spec,
         dataset=dataset,
-        input_size=trained.input_size,
+        preprocess=Preprocessor(trained.operations, where=spec.name),
         batch_size=batch_size,
         num_workers=num_workers,
         output_dir=output_dir / "evaluate",
     )
+    return {key: report[key] for key in ("metrics", "per_class", "files")}
 
 
 def evaluate_network(
@@ -104,7 +104,7 @@ def evaluate_network(
     *,
     spec: ModelSpec,
     dataset: InstanceDataset,
-    input_size: tuple[int, int] | None,
+    preprocess: Preprocessor,
     batch_size: int = 1,
     num_workers: int = 4,
     output_dir: Path | None = None,
@@ -113,10 +113,9 @@ def evaluate_network(
 
     Args:
         network: with `detect` and `mask_form`; comes back in the mode it was in.
-        spec: says how photos are prepared.
+        spec: says from which score on a user sees an object.
         dataset: annotated photos, classes in the order of the network's.
-        input_size: (height, width) that photos are resized to, or the limits they are resized into; None
-            keeps the recipe's.
+        preprocess: what is done to a photo first.
         batch_size: photos run at once.
         num_workers: threads that read photos; 0 reads them in between.
         output_dir: gets predictions and charts; None writes nothing.
@@ -124,7 +123,8 @@ def evaluate_network(
     Returns:
         `metrics`: COCO's twelve numbers for masks (`AP`, ...) and boxes (`bbox_AP`, ...), and precision,
         recall and F1 of what a user sees at the model's threshold, in [0, 1], NaN where undefined.
-        `per_class`: one entry a class. `files`: paths relative to `output_dir`.
+        `per_class`: one entry a class. `files`: paths relative to `output_dir`. `predictions`: COCO's results
+        by `bbox` and `segm`.
 
     Raises:
         ImageReadError: if a photo cannot be decoded.
@@ -133,7 +133,6 @@ def evaluate_network(
     threshold = spec.recipe.deploy.draw_threshold
     average_precision = CocoAveragePrecision(ground_truth=truth)
     confusion = InstanceConfusion(ground_truth=truth, score=threshold)
-    preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
     started = time.monotonic()
     for image, detections in _detect_all(
         network, truth["images"], preprocess, batch_size=batch_size, num_workers=num_workers
@@ -151,7 +150,8 @@ def evaluate_network(
         if output_dir is not None
         else []
     )
-    return {"metrics": metrics, "per_class": per_class, "files": files}
+    predictions = {kind: average_precision.results(kind) for kind in average_precision.tables}
+    return {"metrics": metrics, "per_class": per_class, "files": files, "predictions": predictions}
 
 
 # ---------------------------------------------------------------- photos to detections

@@ -77,6 +77,8 @@ def export(
             spec=spec,
             class_names=trained.class_names,
             input_size=trained.input_size,
+            operations=trained.operations,
+            options=trained.options,
             folder=output_dir,
             sample_images=find_sample_photos(dataset_dir),
         )
@@ -90,6 +92,8 @@ def export_network(
     input_size: tuple[int, int] | None,
     folder: Path,
     sample_images: Sequence[NDArray[np.uint8]],
+    operations: Sequence[Mapping[str, Any]] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Export a network as it is; itself it stays untouched and may go on training.
 
@@ -101,6 +105,9 @@ def export_network(
             into where they keep their aspect; None takes the recipe's.
         folder: gets the files; those of an earlier export are replaced together, or not at all.
         sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
+        operations: what is done to a photo first, as inference.yml lists it; None: what the recipe and
+            `input_size` say.
+        options: keyword arguments that the network was built with above those of the recipe.
 
     Returns:
         Fields of export_result.json.
@@ -109,13 +116,15 @@ def export_network(
         ExportError: if a graph cannot be made, or finds something else than the network does.
     """
     size = input_size or spec.recipe.input_size
+    operations = operations or preprocess_operations(spec, input_size=size)
     plan = _InstanceExport(
         spec=spec,
         about={"model_name": spec.name, "class_names": list(class_names), "input_size": list(size)},
         num_classes=len(class_names),
-        config=inference_config(spec, class_names=class_names, input_size=size),
+        config=inference_config(spec, class_names=class_names, input_size=size, operations=operations),
         input_size=size,
-        samples=_Samples(spec, sample_images, input_size=size),
+        options=dict(options or {}),
+        samples=_Samples(spec, sample_images, operations=operations),
     )
     return run_export(network, plan, folder=folder)
 
@@ -126,10 +135,12 @@ class _InstanceExport(ExportPlan[Agreement]):
 
     Attributes:
         input_size: of the network.
+        options: as `export_network` takes them.
         samples: photos to compare on.
     """
 
     input_size: tuple[int, int]
+    options: Mapping[str, Any]
     samples: _Samples
 
     @property
@@ -141,7 +152,7 @@ class _InstanceExport(ExportPlan[Agreement]):
         return None if self.spec.recipe.keep_ratio else self.input_size
 
     def build(self) -> nn.Layer:
-        return self.spec.build(num_classes=self.num_classes, eval_size=self.input_size)
+        return self.spec.build(num_classes=self.num_classes, eval_size=self.input_size, **self.options)
 
     def save_official_graph(self, network: nn.Layer, stage: Path) -> None:
         # Readers feed these in alphabetical order and refuse a graph with another count. A graph that takes
@@ -199,14 +210,18 @@ class _Samples:
     """Photos, prepared as a deployed model prepares them, but no larger than a comparison needs."""
 
     def __init__(
-        self, spec: ModelSpec, images: Sequence[NDArray[np.uint8]], *, input_size: tuple[int, int]
+        self,
+        spec: ModelSpec,
+        images: Sequence[NDArray[np.uint8]],
+        *,
+        operations: Sequence[Mapping[str, Any]],
     ) -> None:
         self.batch_sizes: tuple[int, ...] = (1, 2, 3)
         if spec.recipe.keep_ratio and images:
             self.batch_sizes = (1,)
-            input_size = _limited(input_size)
+            operations = [_limited(operation) for operation in operations]
             images = wide_and_high(images)
-        preprocess = Preprocessor(preprocess_operations(spec, input_size=input_size), where=spec.name)
+        preprocess = Preprocessor(operations, where=spec.name)
         self._sizes = [(image.shape[0], image.shape[1]) for image in images]
         self._prepared = [preprocess(image) for image in images]
 
@@ -234,10 +249,18 @@ def _visible(found: Detections) -> Detections:
     )
 
 
-def _limited(limits: tuple[int, int]) -> tuple[int, int]:
-    """Lower the (short, long) limits of photos that keep their aspect: their graph takes any size."""
-    factor = min(1.0, _SHORT_SIDE_COMPARED / limits[0])
-    return round(limits[0] * factor), round(limits[1] * factor)
+def _limited(operation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Lower the limits that photos keeping their aspect are resized into: their graph takes any size."""
+    if operation["type"] == "Resize":
+        short, long = operation["target_size"]
+        factor = min(1.0, _SHORT_SIDE_COMPARED / short)
+        return {**operation, "target_size": [round(short * factor), round(long * factor)]}
+    if operation["type"] == "ResizeByShort":
+        short, long = operation["short_size"], operation.get("max_size", -1)
+        factor = min(1.0, _SHORT_SIDE_COMPARED / short)
+        longest = round(long * factor) if long > 0 else long
+        return {**operation, "short_size": round(short * factor), "max_size": longest}
+    return operation
 
 
 def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:

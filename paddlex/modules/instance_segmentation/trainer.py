@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from paddlex.data.instance_dataset import InstanceDataset
+from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.modules.inference_config import preprocess_operations
 from paddlex.modules.instance_segmentation.evaluator import evaluate_network
 from paddlex.modules.instance_segmentation.exporter import export
 from paddlex.modules.instance_segmentation.train_data import read_datasets
@@ -36,11 +38,12 @@ def _describe(train: InstanceDataset, val: InstanceDataset) -> str:
 
 
 def _evaluate(run: TrainingRun[InstanceDataset]) -> dict[str, Any]:
+    operations = preprocess_operations(run.spec, input_size=run.input_size)
     return evaluate_network(
         run.network,
         spec=run.spec,
         dataset=run.datasets[1],
-        input_size=run.input_size,
+        preprocess=Preprocessor(operations, where=run.spec.name),
         batch_size=run.options.batch_size,
         num_workers=run.options.num_workers,
     )

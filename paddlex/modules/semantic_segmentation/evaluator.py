@@ -17,7 +17,6 @@ from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.raw_labels import RawLabels
 from paddlex.metrics.semantic import PixelConfusion, SemanticScores
 from paddlex.modules.evaluation_batches import evaluation_mode, joined_by_size, prepared_ahead
-from paddlex.modules.inference_config import preprocess_operations
 from paddlex.modules.paddle_device import use_device
 from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
 from paddlex.modules.semantic_segmentation.score_tables import class_table, score_line
@@ -73,16 +72,16 @@ def evaluate(
     named = SEMANTIC_CLASSES.in_dataset(dataset_dir)
     if named:
         require_same_classes(trained, named, weights=str(weight_path), annotations=dataset_dir)
-    operations = preprocess_operations(spec, short_side=trained.short_side)
-    return evaluate_network(
+    report = evaluate_network(
         trained.network,
         dataset=SemanticDataset(dataset_dir, VAL_LIST, num_classes=len(trained.class_names)),
-        preprocess=Preprocessor(operations, where=spec.name),
+        preprocess=Preprocessor(trained.operations, where=spec.name),
         batch_size=batch_size,
         num_workers=num_workers,
         argmax_first=argmax_first,
         output_dir=output_dir / "evaluate",
     )
+    return {key: report[key] for key in ("metrics", "per_class", "files")}
 
 
 def evaluate_network(
@@ -109,7 +108,7 @@ def evaluate_network(
 
     Returns:
         `metrics`: `mIoU`, `Acc`, `Kappa` and `Dice`. `per_class`: one entry a class. `files`: paths relative
-        to `output_dir`.
+        to `output_dir`. `confusion`: what all of it follows from, a `PixelConfusion`.
 
     Raises:
         ImageReadError: if a photo or mask cannot be decoded.
@@ -128,7 +127,8 @@ def evaluate_network(
     files: list[str] = []
     if output_dir is not None:
         files = _write(output_dir, metrics, per_class, confusion=scores.confusion)
-    return {"metrics": metrics, "per_class": per_class, "files": files}
+    confusion = scores.confusion
+    return {"metrics": metrics, "per_class": per_class, "files": files, "confusion": confusion}
 
 
 def run_network(network: SemanticNetwork, image: NDArray[np.float32]) -> list[RawLabels]:

@@ -67,6 +67,7 @@ def export(
             spec=spec,
             class_names=trained.class_names,
             short_side=trained.short_side,
+            operations=trained.operations,
             options=trained.options,
             folder=output_dir,
             sample_images=find_sample_photos(dataset_dir),
@@ -81,6 +82,7 @@ def export_network(
     folder: Path,
     sample_images: Sequence[NDArray[np.uint8]],
     short_side: int | None = None,
+    operations: Sequence[Mapping[str, Any]] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Export a network as it is; itself it stays untouched and may go on training.
@@ -92,6 +94,8 @@ def export_network(
         folder: gets the files; those of an earlier export are replaced together, or not at all.
         sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
         short_side: that photos are resized to by their short side first; None: as they are.
+        operations: all that is done to a photo first, as inference.yml lists it; None: what the recipe and
+            `short_side` say.
         options: keyword arguments that the network was built with above those of the recipe.
 
     Returns:
@@ -100,13 +104,14 @@ def export_network(
     Raises:
         ExportError: if a graph cannot be made, or finds something else than the network does.
     """
-    operations = preprocess_operations(spec, short_side=short_side)
+    operations = operations or preprocess_operations(spec, short_side=short_side)
     plan = _SemanticExport(
         spec=spec,
         about={"model_name": spec.name, "class_names": list(class_names), "short_side": short_side},
         num_classes=len(class_names),
         config=semantic_config(spec, class_names=class_names, operations=operations),
         options=dict(options or {}),
+        operations=operations,
         images=[_limited(image) for image in wide_and_high(sample_images)] if sample_images else [],
     )
     return run_export(network, plan, folder=folder)
@@ -117,11 +122,12 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
     """Graphs that classify pixels.
 
     Attributes:
-        options: as `export_network` takes them.
+        options, operations: as `export_network` takes them.
         images: photos to compare on.
     """
 
     options: Mapping[str, Any]
+    operations: Sequence[Mapping[str, Any]]
     images: Sequence[NDArray[np.uint8]]
 
     @property
@@ -143,7 +149,7 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
         return model, {"align_corners": network.align_corners}
 
     def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, PixelAgreement]:
-        preprocess = Preprocessor(preprocess_operations(self.spec), where=self.spec.name)
+        preprocess = Preprocessor(self.operations, where=self.spec.name)
         samples = [preprocess.prepare(image) for image in self.images]
         batches = [[sample] for sample in samples]
         flipped = preprocess.prepare(np.ascontiguousarray(self.images[0][:, ::-1]))

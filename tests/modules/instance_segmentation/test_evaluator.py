@@ -14,6 +14,8 @@ from modules.instance_segmentation.filled_network import SIZE, SPEC, filled_netw
 from PIL import Image
 
 from paddlex.data.instance_dataset import InstanceDataset
+from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.modules.inference_config import preprocess_operations
 from paddlex.modules.instance_segmentation.evaluator import evaluate, evaluate_network
 from paddlex.utils.errors import DatasetError, DeviceError, ImageReadError, WeightsError
 
@@ -132,7 +134,8 @@ def test_the_network_comes_back_in_the_mode_it_was_in(dataset: Path) -> None:
     network = filled_network()
     network.train()
     data = InstanceDataset(dataset / "images", dataset / VAL)
-    result = evaluate_network(network, spec=SPEC, dataset=data, input_size=SIZE, num_workers=0)
+    preprocess = Preprocessor(preprocess_operations(SPEC, input_size=SIZE))
+    result = evaluate_network(network, spec=SPEC, dataset=data, preprocess=preprocess, num_workers=0)
     assert network.training and result["files"] == []
 
 
