@@ -76,7 +76,10 @@ class _SampleReader:
         samples = [self._sample(index, task.epoch, position) for index, position in pairs]
         with _naming(lambda: self.describe(task)):
             rng = _random(self.seed, task.epoch, _FOR_BATCH, task.number)
-            return collate(self.batch_transforms(samples, rng))
+            transforms = self.batch_transforms
+            if isinstance(transforms, BatchCompose):
+                transforms = transforms.in_epoch(task.epoch)
+            return collate(transforms(samples, rng))
 
     def _sample(self, index: int, epoch: int, position: int) -> Sample:
         with _naming(lambda: self.dataset.describe(index)):

@@ -11,7 +11,8 @@ from paddlex.utils.errors import FileFormatError
 __all__ = ["operations_from_transforms", "transforms_from_operations"]
 
 _HALVES = [0.5, 0.5, 0.5]
-_SAME_IN_BOTH = ("PadStride", "Padding", "ResizeByLong", "ResizeByShort")
+_SAME_IN_BOTH = ("CLAHE", "Clip", "PadStride", "Padding", "ResizeByLong", "ResizeByShort", "ToFloat")
+_LEVELS = ("min_val", "max_val")
 
 
 def transforms_from_operations(operations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -23,9 +24,13 @@ def transforms_from_operations(operations: Sequence[Mapping[str, Any]]) -> list[
     transforms = []
     for operation in operations:
         if operation["type"] == "NormalizeImage":
-            transforms.append(
-                {"type": "Normalize", "mean": list(operation["mean"]), "std": list(operation["std"])}
-            )
+            levels = {key: list(operation[key]) for key in ("mean", "std", *_LEVELS) if key in operation}
+            transforms.append({"type": "Normalize", **levels})
+        elif operation["type"] == "Resize":
+            height, width = operation["target_size"]
+            rest = {key: value for key, value in operation.items() if key not in ("type", "target_size")}
+            # PaddleSeg names the width first.
+            transforms.append({"type": "Resize", "target_size": [width, height], **rest})
         elif operation["type"] != "Permute":
             assert operation["type"] in _SAME_IN_BOTH
             transforms.append(dict(operation))
@@ -60,11 +65,14 @@ def _operation(transform: object, *, place: str) -> dict[str, Any]:
         )
     parameters = {key: value for key, value in transform.items() if key != "type"}
     if kind == "Normalize":
+        levels = {key: parameters[key] for key in _LEVELS if key in parameters}
         mean, std = parameters.get("mean", _HALVES), parameters.get("std", _HALVES)
-        return {"type": "NormalizeImage", "is_scale": True, "mean": mean, "std": std}
+        return {"type": "NormalizeImage", "is_scale": True, "mean": mean, "std": std, **levels}
     if kind == "Resize":
-        # PaddleSeg names the width first.
         width, height = parameters["target_size"]
-        keep = bool(parameters.get("keep_ratio", False))
-        return {"type": "Resize", "target_size": [height, width], "keep_ratio": keep, "interp": 1}
+        settings = {"keep_ratio": bool(parameters.get("keep_ratio", False)), "interp": 1}
+        ours = {key: parameters[key] for key in ("interp", "swap_sides") if key in parameters}
+        if not isinstance(ours.get("interp", 1), int):  # PaddleSeg's is a name
+            ours.pop("interp")
+        return {"type": "Resize", "target_size": [height, width], **settings, **ours}
     return {"type": kind, **parameters}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from paddlex.structures.affine import warp_image
 from paddlex.structures.packed_crops import BoolArray, PackedCrops
 from paddlex.structures.polygons import polygon_rles
 from paddlex.utils.errors import ShapeError
@@ -218,6 +219,13 @@ class MaskCrops:
             crops.append(crop[np.ix_(rows[top:bottom] - y, cols[left:right] - x)])
             offsets.append((int(top), int(left)))
         return MaskCrops.from_crops(crops, offsets, size=size)
+
+    def warp(self, matrix: NDArray[np.float64], *, size: tuple[int, int]) -> MaskCrops:
+        """Map all masks by a (2, 3) matrix onto a canvas of `size`, nearest neighbour."""
+        warped = (
+            warp_image(self.dense(index).view(np.uint8), matrix, size=size) for index in range(len(self))
+        )
+        return MaskCrops.from_crops(warped, [(0, 0)] * len(self), size=size)
 
 
 def _trim(crop: BoolArray, y: int, x: int, size: tuple[int, int]) -> tuple[BoolArray, tuple[int, int]]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from paddlex.structures.affine import map_points
 from paddlex.structures.masks import MaskCrops
 from paddlex.structures.packed_crops import BoolArray
 from paddlex.structures.polygons import polygon_rles, rasterize_united
@@ -182,6 +183,10 @@ class InstanceShapes:
         """Resize the canvas to `size`: polygons exactly, bitmaps by nearest neighbour."""
         factors = np.array([size[1] / self.size[1], size[0] / self.size[0]])
         return self._moved(lambda part: part * factors, self.bitmaps.resize(size))
+
+    def warp(self, matrix: NDArray[np.float64], *, size: tuple[int, int]) -> InstanceShapes:
+        """Map all by a (2, 3) matrix onto a canvas of `size`: polygons exactly, bitmaps by nearest."""
+        return self._moved(lambda part: map_points(part, matrix), self.bitmaps.warp(matrix, size=size))
 
     def _moved(self, move: Callable[[Part], Part], bitmaps: MaskCrops) -> InstanceShapes:
         polygons = tuple(tuple(move(part) for part in parts) for parts in self.polygons)

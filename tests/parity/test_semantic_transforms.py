@@ -10,63 +10,28 @@ import numpy as np
 import pytest
 from semantic_common import each_common, logits_of, numbers_in, photo_of, reference_of
 
+from paddlex import transforms
 from paddlex.data.transforms.base import build_transforms
+from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.det import transforms as det
+from paddlex.seg import transforms as seg
 from paddlex.structures.moves import restore_labels, restore_logits
 from paddlex.structures.sample import Sample
 from paddlex.structures.shapes import InstanceShapes
 from paddlex.utils.draw_labels import blend_label_map
 from paddlex.utils.palette import voc_colors
 
-_INTERP = {"NEAREST": 0, "LINEAR": 1, "CUBIC": 2, "AREA": 3, "LANCZOS4": 4}
 _BOXES = np.array([[10, 12, 60, 50], [3, 70, 140, 96]], dtype=np.float32)
 _POLYGONS = [[[10, 12, 60, 12, 60, 50]], [[3, 70, 140, 70, 140, 96, 3, 96]]]
 
-Spec = dict[str, dict[str, Any]]
-
-
-def _pair(size: Any) -> Any:
-    return [size, size] if isinstance(size, int) else size
-
-
-def _resize(target_size: Any, interp: str = "LINEAR", keep_ratio: bool = False) -> Spec:
-    settings = {"target_size": _pair(target_size), "interp": _INTERP[interp], "keep_ratio": keep_ratio}
-    return {"Resize": {**settings, "swap_sides": False}}
-
-
-def _padding(target_size: Any = None, **settings: Any) -> Spec:
-    return {"Padding": {"target_size": _pair(target_size), **settings}}
-
-
-def _normalize(mean: Any = (0.485, 0.456, 0.406), std: Any = (0.229, 0.224, 0.225), **levels: Any) -> Spec:
-    return {"NormalizeImage": {"mean": mean, "std": std, **levels}}
-
-
-def _by_short(short_size: int = 256, max_size: int = -1) -> Spec:
-    return {"ResizeByShort": {"short_size": short_size, "max_size": max_size}}
-
-
-# The operators of PaddleX 2, with its names and defaults, in terms of ours.
-_OPERATORS = {
-    "Resize": _resize,
-    "ResizeByShort": _by_short,
-    "ResizeByLong": lambda long_size=256: {"ResizeByLong": {"long_size": long_size}},
-    "RandomHorizontalFlip": lambda prob=0.5: {"RandomFlip": {"prob": prob}},
-    "RandomVerticalFlip": lambda prob=0.5: {"RandomFlip": {"prob": prob, "direction": "vertical"}},
-    "CenterCrop": lambda crop_size=224: {"CenterCrop": {"crop_size": crop_size}},
-    "Padding": _padding,
-    "Normalize": _normalize,
-}
+_PX2 = {name: getattr(transforms, name) for name in transforms.__all__}
 
 
 def _transforms_of(written: str) -> Any:
-    """The chain that a fixture writes as `[Operator(...), ...]` or `Operator(...)`."""
-    found = eval(written, {"__builtins__": {}}, _OPERATORS)
-    specs = [found] if isinstance(found, dict) else found
-    return build_transforms([{name: _listed(settings)} for spec in specs for name, settings in spec.items()])
-
-
-def _listed(settings: dict[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
+    """The chain that a fixture writes as `[Operator(...), ...]` or `Operator(...)`, in names of PaddleX 2."""
+    found = eval(written, {"__builtins__": {}}, _PX2)
+    cores = [operator.core() for operator in (found if isinstance(found, list) else [found])]
+    return build_transforms([{name: settings} for name, settings in cores])
 
 
 def _operators() -> list[Any]:
@@ -82,7 +47,7 @@ def test_transforms_give_the_published_samples(file: Path, name: str) -> None:
     reference = reference_of(file)
     pixels, label_map = photo_of(reference)
     size = label_map.shape
-    transforms = _transforms_of(reference.info["input"]["transform_ops"][name])
+    chain = _transforms_of(reference.info["input"]["transform_ops"][name])
     whole = Sample(
         image=np.ascontiguousarray(pixels[:, :, ::-1]),
         image_id=0,
@@ -93,7 +58,7 @@ def test_transforms_give_the_published_samples(file: Path, name: str) -> None:
         masks=InstanceShapes.from_polygons(_POLYGONS, size=size),
         label_map=label_map,
     )
-    moved = transforms(whole, np.random.default_rng(0))
+    moved = chain(whole, np.random.default_rng(0))
     # PaddleX 2 crops image and mask alone and leaves outlines where they were; ours go with the pixels.
     outlines = whole if name == "CenterCrop" else moved
     values = {
@@ -137,23 +102,23 @@ def test_label_maps_are_drawn_in_the_published_colours(file: Path) -> None:
 
 
 @each_common
-def test_our_operators_serve_paddlex_1_too(file: Path) -> None:
+def test_transforms_of_paddlex_1_give_the_published_numbers(file: Path) -> None:
     """It resizes float32: normalised RGB, padded with zeros, for detection; BGR for segmentation."""
     reference = reference_of(file)
     bgr, _ = photo_of(reference)
-    half, imagenet = {"mean": [0.5] * 3, "std": [0.5] * 3}, _normalize()
     chains = {
-        "det_eval": ("rgb", [imagenet, _by_short(80, 110), {"PadStride": {"stride": 32}}]),
-        "det_resize": ("rgb", [imagenet, _resize([70, 90], "CUBIC")]),
-        "seg_eval": ("bgr", [_OPERATORS["ResizeByLong"](120), _padding([96, 128]), _normalize(**half)]),
+        "det_eval": det.Compose([det.Normalize(), det.ResizeByShort(80, 110), det.Padding(32)]),
+        "det_resize": det.Compose([det.Normalize(), det.Resize([90, 70], interp="CUBIC")]),
+        "seg_eval": seg.Compose([seg.ResizeByLong(120), seg.Padding([128, 96]), seg.Normalize()]),
     }
     values = {}
-    for name, (order, specs) in chains.items():
-        pixels = np.ascontiguousarray(bgr[:, :, ::-1]) if order == "rgb" else bgr
-        photo = Sample(image=pixels.astype(np.float32), image_id=0, path=Path(), original_size=bgr.shape[:2])
-        specs = [{key: _listed(settings) for key, settings in spec.items()} for spec in specs]
-        moved = build_transforms(specs)(photo, np.random.default_rng(0))
-        values[f"{name}/image"] = moved.image
+    for name, chain in chains.items():
+        pixels = np.ascontiguousarray(bgr[:, :, ::-1])
+        photo = Sample(image=pixels, image_id=0, path=Path(), original_size=bgr.shape[:2])
+        moved = chain.sample_chain()(photo, np.random.default_rng(0))
+        values[f"{name}/image"] = moved.image.transpose(1, 2, 0)
+        prepared = Preprocessor(chain.operations()).prepare(pixels)
+        np.testing.assert_array_equal(prepared.image, moved.image)
         if name == "det_eval":
             scale = moved.content_size[1] / bgr.shape[1]
             values[f"{name}/im_resize_info"] = np.array([*moved.content_size, scale])

@@ -15,10 +15,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from paddlex.data.transforms.batch import BatchRandomResize, PadBatch
+from paddlex.data.transforms.batch import (
+    BatchRandomResize,
+    BatchRandomResizeByShort,
+    MixupImage,
+    PadBatch,
+)
 from paddlex.data.transforms.canvas import CenterCrop, Padding, RandomPaddingCrop
-from paddlex.data.transforms.color import NormalizeImage, Permute, RandomBlur, RandomDistort
-from paddlex.data.transforms.crop import RandomCrop
+from paddlex.data.transforms.color import (
+    CLAHE,
+    Clip,
+    NormalizeImage,
+    Permute,
+    RandomBlur,
+    RandomDistort,
+    ToFloat,
+)
+from paddlex.data.transforms.crop import RandomCrop, RandomScaleAspect
 from paddlex.data.transforms.geometry import (
     Pad,
     PadStride,
@@ -27,10 +40,13 @@ from paddlex.data.transforms.geometry import (
     RandomShortSideResize,
     Resize,
 )
+from paddlex.data.transforms.rotate import RandomRotate
 from paddlex.data.transforms.scaling import (
+    RandomResize,
     RandomResizeByShort,
     ResizeByLong,
     ResizeByShort,
+    ResizeRangeScaling,
     ResizeStepScaling,
 )
 from paddlex.structures.sample import Sample
@@ -44,6 +60,7 @@ __all__ = [
     "Compose",
     "SampleTransform",
     "build_batch_transforms",
+    "build_transform",
     "build_transforms",
 ]
 
@@ -65,7 +82,9 @@ class BatchTransform(Protocol):
 
 
 SAMPLE_TRANSFORMS: dict[str, type[Any]] = {
+    "CLAHE": CLAHE,
     "CenterCrop": CenterCrop,
+    "Clip": Clip,
     "NormalizeImage": NormalizeImage,
     "Pad": Pad,
     "PadStride": PadStride,
@@ -77,15 +96,22 @@ SAMPLE_TRANSFORMS: dict[str, type[Any]] = {
     "RandomExpand": RandomExpand,
     "RandomFlip": RandomFlip,
     "RandomPaddingCrop": RandomPaddingCrop,
+    "RandomResize": RandomResize,
     "RandomResizeByShort": RandomResizeByShort,
+    "RandomRotate": RandomRotate,
+    "RandomScaleAspect": RandomScaleAspect,
     "RandomShortSideResize": RandomShortSideResize,
     "Resize": Resize,
     "ResizeByLong": ResizeByLong,
     "ResizeByShort": ResizeByShort,
+    "ResizeRangeScaling": ResizeRangeScaling,
     "ResizeStepScaling": ResizeStepScaling,
+    "ToFloat": ToFloat,
 }
 BATCH_TRANSFORMS: dict[str, type[Any]] = {
     "BatchRandomResize": BatchRandomResize,
+    "BatchRandomResizeByShort": BatchRandomResizeByShort,
+    "MixupImage": MixupImage,
     "PadBatch": PadBatch,
 }
 
@@ -118,6 +144,24 @@ class BatchCompose:
             else:
                 result = step(result, rng)
         return result
+
+    def in_epoch(self, epoch: int) -> BatchCompose:
+        """The steps that act in an epoch, counted from 0: those limited to the first epochs end."""
+        steps = tuple(
+            step
+            for step in self.steps
+            if not isinstance(step, MixupImage) or step.epochs is None or epoch < step.epochs
+        )
+        return self if len(steps) == len(self.steps) else BatchCompose(steps)
+
+
+def build_transform(name: str, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401 (either kind)
+    """Build one transform, of a photo or of a batch, by its registered name.
+
+    Raises:
+        ConfigError: `Name.parameter: found ..., expected ...`.
+    """
+    return _build({**SAMPLE_TRANSFORMS, **BATCH_TRANSFORMS}[name], parameters)
 
 
 def build_transforms(
@@ -187,4 +231,4 @@ def _build(kind: type[Any], parameters: Mapping[str, Any]) -> Any:  # noqa: ANN4
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 (any YAML value)
     """YAML lists as tuples, so that a transform can be neither changed nor shared by accident."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value

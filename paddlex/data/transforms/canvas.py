@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from paddlex.data.transforms.geometry import IGNORE_INDEX, clip_boxes, moved, pad_sample
-from paddlex.data.transforms.validation import require, require_colour, require_size
+from paddlex.data.transforms.validation import require, require_colour, require_label, require_size
 from paddlex.structures.sample import Sample
 
 __all__ = ["CenterCrop", "Padding", "RandomPaddingCrop", "crop_sample"]
@@ -70,7 +70,7 @@ class Padding:
         fits = mode != -1 or (isinstance(offsets, tuple) and len(offsets) == 2)
         require(fits, self, name="offsets", found=offsets, expected="[x, y], as pad_mode is -1")
         require_colour(self, name="im_padding_value", value=self.im_padding_value)
-        _require_label(self, self.label_padding_value)
+        require_label(self, name="label_padding_value", value=self.label_padding_value)
         require_size(self, name="size_divisor", value=(self.size_divisor, self.size_divisor))
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -115,7 +115,7 @@ class RandomPaddingCrop:
     def __post_init__(self) -> None:
         require_size(self, name="crop_size", value=self.crop_size)
         require_colour(self, name="im_padding_value", value=self.im_padding_value)
-        _require_label(self, self.label_padding_value)
+        require_label(self, name="label_padding_value", value=self.label_padding_value)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Pad and crop image, boxes, masks and label map."""
@@ -146,8 +146,3 @@ class CenterCrop:
         height, width = sample.size
         size = min(height, self.crop_size), min(width, self.crop_size)
         return crop_sample(sample, y=(height - size[0]) // 2, x=(width - size[1]) // 2, size=size)
-
-
-def _require_label(owner: object, value: object) -> None:
-    fits = isinstance(value, int) and 0 <= value <= 255
-    require(fits, owner, name="label_padding_value", found=value, expected="a whole number, 0 to 255")

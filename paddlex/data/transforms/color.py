@@ -19,7 +19,16 @@ from paddlex.data.transforms.validation import (
 )
 from paddlex.structures.sample import Sample
 
-__all__ = ["NormalizeImage", "Permute", "RandomBlur", "RandomDistort"]
+__all__ = [
+    "CLAHE",
+    "ChannelsLast",
+    "Clip",
+    "NormalizeImage",
+    "Permute",
+    "RandomBlur",
+    "RandomDistort",
+    "ToFloat",
+]
 
 _Range = tuple[float, float]
 
@@ -35,6 +44,11 @@ class RandomDistort:
         contrast: likewise, around the photo's mean grey.
         saturation: likewise, around each pixel's grey.
         hue: range of the shift, in 256ths of the colour circle.
+        probs: chances of brightness, contrast, saturation and hue, where they differ.
+        count: how many of the four are tried.
+        in_random_order: else in the order named above.
+        shuffle_channel: exchange the channels at random in the end.
+        bgr: the image's channels are B, G, R.
     """
 
     prob: float = 1.0
@@ -43,23 +57,42 @@ class RandomDistort:
     contrast: _Range = (0.5, 1.5)
     saturation: _Range = (0.5, 1.5)
     hue: _Range = (-18.0, 18.0)
+    probs: tuple[float, float, float, float] | None = None
+    count: int = 4
+    in_random_order: bool = True
+    shuffle_channel: bool = False
+    bgr: bool = False
 
     def __post_init__(self) -> None:
         require_probability(self, name="prob", value=self.prob)
         require_probability(self, name="each_prob", value=self.each_prob)
+        for value in self.probs or ():
+            require_probability(self, name="probs", value=value)
+        four = self.probs is None or len(self.probs) == 4
+        require(four, self, name="probs", found=self.probs, expected="four numbers from 0 to 1")
+        require(0 <= self.count <= 4, self, name="count", found=self.count, expected="0 to 4")
         for name in ("brightness", "contrast", "saturation"):
             require_range(self, name=name, value=getattr(self, name), lowest=0.0)
         require_range(self, name="hue", value=self.hue)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        """Distort the uint8 RGB image."""
+        """Distort the image, whose values are 0 to 255; float ones are rounded for it."""
         if rng.random() >= self.prob:
             return sample
-        image = Image.fromarray(sample.image)
-        for step in rng.permutation(4):
-            if rng.random() < self.each_prob:
-                image = self._apply(int(step), image, rng)
-        return replace(sample, image=np.array(image))
+        pixels = sample.image
+        if pixels.dtype != np.uint8:
+            pixels = pixels.round().clip(0, 255).astype(np.uint8)
+        image = Image.fromarray(np.ascontiguousarray(pixels[:, :, ::-1]) if self.bgr else pixels)
+        order = rng.permutation(4) if self.in_random_order else np.arange(4)
+        for step in order[: self.count].tolist():
+            if rng.random() < (self.probs[step] if self.probs else self.each_prob):
+                image = self._apply(step, image, rng)
+        distorted = np.array(image)
+        if self.shuffle_channel:
+            distorted = distorted[:, :, rng.permutation(3)]
+        if self.bgr:
+            distorted = distorted[:, :, ::-1]
+        return replace(sample, image=np.ascontiguousarray(distorted, dtype=sample.image.dtype))
 
     def _apply(self, step: int, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         if step == 0:
@@ -162,3 +195,92 @@ class Permute:
         """Move channels first."""
         assert sample.image.shape[2] == 3, f"image {sample.image.shape} is not (height, width, 3)"
         return replace(sample, image=np.ascontiguousarray(sample.image.transpose(2, 0, 1)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelsLast:
+    """Image from (3, H, W) back to (H, W, 3), a view: undoes `Permute`."""
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Move channels last."""
+        assert sample.image.shape[0] == 3, f"image {sample.image.shape} is not (3, height, width)"
+        return replace(sample, image=sample.image.transpose(1, 2, 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToFloat:
+    """Image to float32 before anything else, so that resizing does not round: PaddleX 1 works like that.
+
+    Attributes:
+        reverse_channels: R, G, B to B, G, R.
+    """
+
+    reverse_channels: bool = False
+
+    def __post_init__(self) -> None:
+        known = isinstance(self.reverse_channels, bool)
+        require(known, self, name="reverse_channels", found=self.reverse_channels, expected="true or false")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Convert the (H, W, 3) image."""
+        image = sample.image[:, :, ::-1] if self.reverse_channels else sample.image
+        return replace(sample, image=np.ascontiguousarray(image, dtype=np.float32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """Limit the values of each channel.
+
+    Attributes:
+        min_val: lower limits of the channels.
+        max_val: upper limits.
+    """
+
+    min_val: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    max_val: tuple[float, float, float] = (255.0, 255.0, 255.0)
+
+    def __post_init__(self) -> None:
+        for name in ("min_val", "max_val"):
+            require_colour(self, name=name, value=getattr(self, name))
+        ascending = all(low <= high for low, high in zip(self.min_val, self.max_val, strict=True))
+        require(ascending, self, name="max_val", found=self.max_val, expected=f"not below {self.min_val}")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Limit the values of the (H, W, 3) image."""
+        low, high = (np.array(limits, dtype=np.float32) for limits in (self.min_val, self.max_val))
+        limited = sample.image.clip(low, high)
+        return replace(sample, image=np.asarray(limited, dtype=sample.image.dtype))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CLAHE:
+    """Local contrast evened out: adaptive histogram equalisation of lightness (Zuiderveld, 1994).
+
+    Attributes:
+        clip_limit: how far a histogram may rise above the even one.
+        tile_grid_size: (rows, columns) of tiles that have a histogram each.
+        bgr: the image's channels are B, G, R.
+    """
+
+    clip_limit: float = 2.0
+    tile_grid_size: tuple[int, int] = (8, 8)
+    bgr: bool = False
+
+    def __post_init__(self) -> None:
+        require(self.clip_limit > 0, self, name="clip_limit", found=self.clip_limit, expected="above 0")
+        tiles = self.tile_grid_size
+        fits = (
+            isinstance(tiles, tuple) and len(tiles) == 2 and all(isinstance(n, int) and n > 0 for n in tiles)
+        )
+        require(fits, self, name="tile_grid_size", found=tiles, expected="[rows, columns]")
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Even out the image, whose values are 0 to 255; float ones are rounded for it."""
+        there, back = (
+            (cv2.COLOR_BGR2LAB, cv2.COLOR_LAB2BGR) if self.bgr else (cv2.COLOR_RGB2LAB, cv2.COLOR_LAB2RGB)
+        )
+        lab = cv2.cvtColor(sample.image.round().clip(0, 255).astype(np.uint8), there)
+        rows, columns = self.tile_grid_size
+        equaliser = cv2.createCLAHE(clipLimit=self.clip_limit, tileGridSize=(columns, rows))
+        lab[:, :, 0] = equaliser.apply(np.ascontiguousarray(lab[:, :, 0]))
+        return replace(sample, image=np.asarray(cv2.cvtColor(lab, back), dtype=sample.image.dtype))

@@ -13,6 +13,7 @@ from paddlex.data.transforms.validation import (
     require,
     require_colour,
     require_interp,
+    require_label,
     require_probability,
     require_size,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "RandomShortSideResize",
     "Resize",
     "clip_boxes",
+    "drawn_interp",
     "moved",
     "pad_sample",
     "resize_sample",
@@ -37,6 +39,7 @@ __all__ = [
 
 # Label maps are padded with the index that losses and scores ignore.
 IGNORE_INDEX = 255
+_INTERPOLATIONS = 5
 
 
 def moved(sample: Sample, image: NDArray[Any], **changes: Any) -> Sample:  # noqa: ANN401 (fields of Sample)
@@ -70,6 +73,11 @@ def resized_size(
     else:
         scale = min(target_size[0] / size[0], target_size[1] / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def drawn_interp(interp: int, *, random_interp: bool, rng: np.random.Generator) -> int:
+    """`interp`, or one of OpenCV's five codes if it is to be drawn."""
+    return int(rng.integers(_INTERPOLATIONS)) if random_interp else interp
 
 
 def resize_sample(sample: Sample, size: tuple[int, int], *, interp: int) -> Sample:
@@ -109,12 +117,14 @@ class Resize:
         swap_sides: with `keep_ratio`, let the target stand upright for upright photos and lie for others, as
             detection does; False bounds the height by the first number and the width by the second.
         interp: OpenCV code: 0 nearest, 1 linear, 2 cubic, 3 area, 4 Lanczos.
+        random_interp: draw one of these instead.
     """
 
     target_size: tuple[int, int]
     keep_ratio: bool = False
     interp: int = 2
     swap_sides: bool = True
+    random_interp: bool = False
 
     def __post_init__(self) -> None:
         require_size(self, name="target_size", value=self.target_size)
@@ -128,7 +138,8 @@ class Resize:
             keep_ratio=self.keep_ratio,
             swap_sides=self.swap_sides,
         )
-        return resize_sample(sample, size, interp=self.interp)
+        interp = drawn_interp(self.interp, random_interp=self.random_interp, rng=rng)
+        return resize_sample(sample, size, interp=interp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,18 +311,21 @@ class RandomExpand:
         max_ratio: sides grow by a factor drawn from 1 to this.
         fill: R, G, B of the canvas.
         max_pixels: limit of the canvas's area; 2 ** 24 leaves 1200 pixels a side to the smallest crop of 0.3.
+        label_fill: class index of the canvas in the label map.
     """
 
     prob: float = 0.5
     max_ratio: float = 4.0
     fill: tuple[float, float, float] = (123.675, 116.28, 103.53)
     max_pixels: int = 2**24
+    label_fill: int = IGNORE_INDEX
 
     def __post_init__(self) -> None:
         require_probability(self, name="prob", value=self.prob)
         require(self.max_ratio >= 1, self, name="max_ratio", found=self.max_ratio, expected="at least 1")
         require_colour(self, name="fill", value=self.fill)
         require(self.max_pixels > 0, self, name="max_pixels", found=self.max_pixels, expected="above 0")
+        require_label(self, name="label_fill", value=self.label_fill)
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Expand a uint8 image with its boxes and masks, or nothing."""
@@ -324,7 +338,8 @@ class RandomExpand:
         y = int(rng.integers(0, size[0] - height + 1))
         x = int(rng.integers(0, size[1] - width + 1))
         # The canvas stands for a photo taken from farther away: all of it is content.
-        return replace(pad_sample(sample, size, offset=(y, x), fill=self.fill), content_size=None)
+        expanded = pad_sample(sample, size, offset=(y, x), fill=self.fill, label_fill=self.label_fill)
+        return replace(expanded, content_size=None)
 
     def _shrunk(self, sample: Sample, ratio: float) -> Sample:
         height, width = sample.size

@@ -21,8 +21,11 @@ from paddlex.utils.errors import ConfigError, ShapeError
 
 __all__ = ["Preprocessor"]
 
-# What official inference files may list (WarpAffine belongs to models that are not offered here).
+# What official inference files may list (WarpAffine belongs to models that are not offered here), and what
+# chains of PaddleX 1 need: CLAHE, Clip, ToFloat.
 _OPERATIONS = (
+    "CLAHE",
+    "Clip",
     "NormalizeImage",
     "Pad",
     "PadStride",
@@ -31,6 +34,7 @@ _OPERATIONS = (
     "Resize",
     "ResizeByLong",
     "ResizeByShort",
+    "ToFloat",
 )
 
 

@@ -1,4 +1,4 @@
-"""Resizing with the aspect kept, by one side or by a random factor."""
+"""Resizing by one side, by a random factor, or to a size drawn from a list."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from paddlex.data.transforms.geometry import resize_sample
+from paddlex.data.transforms.geometry import Resize, drawn_interp, resize_sample
 from paddlex.data.transforms.validation import require, require_interp, require_range, require_size
 from paddlex.structures.sample import Sample
 
-__all__ = ["RandomResizeByShort", "ResizeByLong", "ResizeByShort", "ResizeStepScaling"]
+__all__ = [
+    "RandomResize",
+    "RandomResizeByShort",
+    "ResizeByLong",
+    "ResizeByShort",
+    "ResizeRangeScaling",
+    "ResizeStepScaling",
+]
 
 
 def _scaled(sample: Sample, scale: float, *, interp: int) -> Sample:
@@ -28,11 +35,13 @@ class ResizeByShort:
         short_size: that length, pixels.
         max_size: the long side gets this length instead where it would exceed it; 0 or below sets no limit.
         interp: OpenCV code, as `Resize`.
+        random_interp: draw the code instead.
     """
 
     short_size: int = 256
     max_size: int = -1
     interp: int = cv2.INTER_LINEAR
+    random_interp: bool = False
 
     def __post_init__(self) -> None:
         require_size(self, name="short_size", value=(self.short_size, self.short_size))
@@ -46,7 +55,8 @@ class ResizeByShort:
         scale = self.short_size / short
         if 0 < self.max_size < round(scale * long):
             scale = self.max_size / long
-        return _scaled(sample, scale, interp=self.interp)
+        interp = drawn_interp(self.interp, random_interp=self.random_interp, rng=rng)
+        return _scaled(sample, scale, interp=interp)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +67,13 @@ class RandomResizeByShort:
         short_sizes: lengths of the short side, pixels; one listed twice is drawn twice as often.
         max_size: as `ResizeByShort`.
         interp: OpenCV code, as `Resize`.
+        random_interp: draw the code instead.
     """
 
     short_sizes: tuple[int, ...]
     max_size: int = -1
     interp: int = cv2.INTER_LINEAR
+    random_interp: bool = False
 
     def __post_init__(self) -> None:
         found = self.short_sizes
@@ -72,7 +84,39 @@ class RandomResizeByShort:
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Resize image, boxes, masks and label map."""
         side = self.short_sizes[rng.integers(len(self.short_sizes))]
-        return ResizeByShort(short_size=side, max_size=self.max_size, interp=self.interp)(sample, rng)
+        step = ResizeByShort(
+            short_size=side, max_size=self.max_size, interp=self.interp, random_interp=self.random_interp
+        )
+        return step(sample, rng)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomResize:
+    """Resize to a size drawn from a list. The aspect is not kept.
+
+    Attributes:
+        target_sizes: sides of squares, or (height, width) pairs; a size listed twice is drawn twice as often.
+        interp: OpenCV code, as `Resize`.
+        random_interp: draw the code instead.
+    """
+
+    target_sizes: tuple[int | tuple[int, int], ...]
+    interp: int = cv2.INTER_LINEAR
+    random_interp: bool = False
+
+    def __post_init__(self) -> None:
+        found = self.target_sizes
+        require(bool(found), self, name="target_sizes", found=found, expected="at least one size")
+        for size in found:
+            require_size(self, name="target_sizes", value=(size, size) if isinstance(size, int) else size)
+        require_interp(self, name="interp", value=self.interp)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Resize image, boxes, masks and label map."""
+        chosen = self.target_sizes[rng.integers(len(self.target_sizes))]
+        size = (chosen, chosen) if isinstance(chosen, int) else chosen
+        step = Resize(target_size=size, interp=self.interp, random_interp=self.random_interp)
+        return step(sample, rng)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +126,12 @@ class ResizeByLong:
     Attributes:
         long_size: that length, pixels.
         interp: OpenCV code, as `Resize`.
+        random_interp: draw the code instead.
     """
 
     long_size: int = 256
     interp: int = cv2.INTER_LINEAR
+    random_interp: bool = False
 
     def __post_init__(self) -> None:
         require_size(self, name="long_size", value=(self.long_size, self.long_size))
@@ -93,7 +139,34 @@ class ResizeByLong:
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
         """Resize image, boxes, masks and label map."""
-        return _scaled(sample, self.long_size / max(sample.size), interp=self.interp)
+        interp = drawn_interp(self.interp, random_interp=self.random_interp, rng=rng)
+        return _scaled(sample, self.long_size / max(sample.size), interp=interp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResizeRangeScaling:
+    """Resize so that the long side gets a length drawn from a range: multi-scale training.
+
+    Attributes:
+        min_value: the least length, pixels.
+        max_value: the greatest.
+        interp: OpenCV code, as `Resize`.
+    """
+
+    min_value: int = 400
+    max_value: int = 600
+    interp: int = cv2.INTER_LINEAR
+
+    def __post_init__(self) -> None:
+        limits = (self.min_value, self.max_value)
+        require_size(self, name="min_value, max_value", value=limits)
+        require_range(self, name="min_value, max_value", value=limits)
+        require_interp(self, name="interp", value=self.interp)
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        """Resize image, boxes, masks and label map."""
+        length = int(rng.integers(self.min_value, self.max_value + 1))
+        return _scaled(sample, length / max(sample.size), interp=self.interp)
 
 
 @dataclass(frozen=True, kw_only=True)

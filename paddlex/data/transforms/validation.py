@@ -10,6 +10,7 @@ __all__ = [
     "require",
     "require_colour",
     "require_interp",
+    "require_label",
     "require_probability",
     "require_range",
     "require_size",
@@ -53,6 +54,12 @@ def require_interp(owner: object, *, name: str, value: object) -> None:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 4
     expected = "0 nearest, 1 linear, 2 cubic, 3 area or 4 Lanczos"
     require(fits, owner, name=name, found=value, expected=expected)
+
+
+def require_label(owner: object, *, name: str, value: object) -> None:
+    """Require a class index of a label map."""
+    fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 255
+    require(fits, owner, name=name, found=value, expected="a whole number, 0 to 255")
 
 
 def _is_number(value: object) -> bool:

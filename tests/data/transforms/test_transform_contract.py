@@ -15,7 +15,11 @@ from paddlex.structures.sample import Sample
 # At least one parameter set for every registered name; random ones always act.
 CASES = {
     "BatchRandomResize": {"target_sizes": [32, 48, [40, 56]]},
+    "BatchRandomResizeByShort": {"short_sizes": [32, 48, 80], "max_size": 100},
+    "CLAHE": {},
     "CenterCrop": {"crop_size": 40},
+    "Clip": {"min_val": [10, 20, 30], "max_val": [200, 210, 220]},
+    "MixupImage": {},
     "NormalizeImage": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
     "Pad": {"size": [80, 96]},
     "PadBatch": {"stride": 32},
@@ -28,14 +32,21 @@ CASES = {
     "RandomExpand": {"prob": 1.0},
     "RandomFlip": {"prob": 1.0},
     "RandomPaddingCrop": {"crop_size": [40, 72]},
+    "RandomResize": {"target_sizes": [32, [96, 64]], "interp": 0},
+    "RandomRotate": {"rotate_range": 30, "interp": 0},
+    "RandomScaleAspect": {"interp": 0},
     "RandomResizeByShort": {"short_sizes": [32, 48, 80], "max_size": 100, "interp": 0},
     "RandomShortSideResize": {"short_sides": [32, 48, 80], "max_long_side": 100},
     "Resize": {"target_size": [96, 80]},
     "ResizeByLong": {"long_size": 128, "interp": 0},
     "ResizeByShort": {"short_size": 80, "max_size": 96, "interp": 0},
+    "ResizeRangeScaling": {"min_value": 40, "max_value": 90, "interp": 0},
+    "ToFloat": {"reverse_channels": True},
     "ResizeStepScaling": {"min_scale_factor": 0.5, "max_scale_factor": 2.0, "interp": 0},
 }
-CHANGE_VALUES = {"NormalizeImage", "Permute", "RandomBlur", "RandomDistort"}
+CHANGE_VALUES = {"CLAHE", "NormalizeImage", "Permute", "RandomBlur", "RandomDistort"}
+# A polygon turned exactly and a photo turned by nearest neighbour differ along the edge.
+CHANGE_EDGES = {"RandomRotate", "RandomScaleAspect"}
 SEEDS = range(6)
 
 every_transform = pytest.mark.parametrize("name", CASES)
@@ -79,15 +90,16 @@ def test_label_map_follows_masks(name, seed):
     result = applied(name, make_sample(label_map=True), seed=seed)
     union = result.masks.to_dense().any(axis=0)
     kept_objects = result.label_map == 1
-    if name == "RandomCrop":  # an object whose centre is cut off leaves the masks, not the label map
+    if name in (
+        "RandomCrop",
+        "RandomScaleAspect",
+    ):  # an object whose centre is cut off leaves the masks, not the label map
         assert kept_objects[union].all()
     else:
         np.testing.assert_array_equal(kept_objects, union)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(CASES.keys() - {"NormalizeImage", "Permute", "RandomBlur", "RandomDistort"})
-)
+@pytest.mark.parametrize("name", sorted(CASES.keys() - CHANGE_VALUES - CHANGE_EDGES))
 @both_kinds_of_masks
 def test_objects_lie_where_the_image_shows_them(name, shapes):
     result = applied(name, make_sample(shapes=shapes), seed=1)

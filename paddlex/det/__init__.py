@@ -1,0 +1,25 @@
+"""Instance segmentation by the names of PaddleX 2: `paddlex.det`.
+
+Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__all__ = ["transforms"]
+
+# Public name -> module that defines it; a name of its own module is that module.
+_PUBLIC = {"transforms": "paddlex.det.transforms"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 (any public name)
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    module = importlib.import_module(_PUBLIC[name])
+    return module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
