@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from paddlex.utils.cpu import prepare_cpu
+from paddlex.utils.logging import logger
 
 # Before any test module imports Paddle: several times faster on AMD processors.
 prepare_cpu()
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """What a test sets up for its messages ends with it: others read them through the root logger."""
+    level, handlers, propagate = logger.level, logger.handlers[:], logger.propagate
+    yield
+    logger.setLevel(level)
+    logger.handlers[:], logger.propagate = handlers, propagate
 
 
 @pytest.fixture(scope="session")

@@ -6,12 +6,23 @@ Names are loaded when first used.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["transforms"]
+if TYPE_CHECKING:
+    from paddlex.det import transforms
+    from paddlex.det.drawing import visualize
+    from paddlex.det.error_analysis import coco_error_analysis
+    from paddlex.det.pr_curve import draw_pr_curve
+
+__all__ = ["coco_error_analysis", "draw_pr_curve", "transforms", "visualize"]
 
 # Public name -> module that defines it; a name of its own module is that module.
-_PUBLIC = {"transforms": "paddlex.det.transforms"}
+_PUBLIC = {
+    "coco_error_analysis": "paddlex.det.error_analysis",
+    "draw_pr_curve": "paddlex.det.pr_curve",
+    "transforms": "paddlex.det.transforms",
+    "visualize": "paddlex.det.drawing",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any public name)

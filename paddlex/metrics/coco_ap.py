@@ -1,25 +1,22 @@
 """Average precision by COCO's protocol, for boxes and for masks (Lin et al., arXiv:1405.0312).
 
-Matching and accumulation run in faster-coco-eval, a C++ twin of pycocotools; its tables are read as arrays
-and summed up here, at full precision. Equality with pycocotools is a test.
+The tables of `coco_protocol` are summed up here, at full precision. Equality with pycocotools is a test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from paddlex.metrics.coco_protocol import IouType, evaluate_coco
 from paddlex.structures.results import Detections
 
 __all__ = ["APTable", "CocoAveragePrecision", "IouType"]
 
-IouType = Literal["bbox", "segm"]
-
-_KEYS = ("images", "annotations", "categories")
 _AREAS = ("all", "small", "medium", "large")
 _MAX_DETECTIONS = (1, 10, 100)
 
@@ -119,25 +116,8 @@ class CocoAveragePrecision:
         return {**self.tables["segm"].summary(), **boxes}
 
     def _accumulate(self, iou_type: IouType) -> APTable:
-        from faster_coco_eval import COCO, COCOeval_faster
-
-        # The library writes into the entries it is given.
-        copied = {key: [dict(entry) for entry in self._truth[key]] for key in _KEYS}
-        truth = COCO(copied)
-        found = truth.loadRes([dict(entry) for entry in self._results[iou_type]])
-        evaluation = COCOeval_faster(truth, found, iouType=iou_type, print_function=_silent)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        # The library sorts categories by id; our classes keep the file's order.
-        order = np.argsort(np.argsort(self._category_ids))
-        return APTable(
-            precision=np.asarray(evaluation.eval["precision"])[:, :, order],
-            recall=np.asarray(evaluation.eval["recall"])[:, order],
-        )
-
-
-def _silent(*_: object) -> None:
-    """The library narrates its steps; the caller logs the result."""
+        tables = evaluate_coco(self._truth, self._results[iou_type], iou_type=iou_type)
+        return APTable(precision=tables.precision, recall=tables.recall)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 import paddle
 
 from paddlex.utils.device import Device, parse_device
 from paddlex.utils.errors import DeviceError
 from paddlex.utils.logging import logger
 
-__all__ = ["use_device"]
+__all__ = ["environment", "use_device"]
+
+
+def environment() -> dict[str, str | int]:
+    """What Paddle can compute on: {"place": "gpu" or "cpu", "num": GPUs, or `CPU_NUM` for the CPU}."""
+    if paddle.is_compiled_with_cuda() and (count := paddle.device.cuda.device_count()):
+        return {"place": "gpu", "num": count}
+    number = os.environ.get("CPU_NUM", "")
+    return {"place": "cpu", "num": int(number) if number.isdecimal() and int(number) else 1}
 
 
 def use_device(text: str | None) -> Device:

@@ -6,12 +6,21 @@ Names are loaded when first used.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["transforms"]
+if TYPE_CHECKING:
+    from paddlex.seg import transforms
+    from paddlex.seg.confusion import draw_confusion_matrix
+    from paddlex.seg.drawing import visualize
+
+__all__ = ["draw_confusion_matrix", "transforms", "visualize"]
 
 # Public name -> module that defines it; a name of its own module is that module.
-_PUBLIC = {"transforms": "paddlex.seg.transforms"}
+_PUBLIC = {
+    "draw_confusion_matrix": "paddlex.seg.confusion",
+    "transforms": "paddlex.seg.transforms",
+    "visualize": "paddlex.seg.drawing",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any public name)

@@ -18,9 +18,10 @@ from paddlex.utils.errors import FileFormatError
 from paddlex.utils.files import atomic_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["SERIES_COLORS", "class_histogram", "figure", "readable_label", "save_figure"]
+__all__ = ["SERIES_COLORS", "class_histogram", "figure", "readable_label", "save_figure", "tidy"]
 
 DPI = 120
 # Colours of Okabe and Ito, told apart by colour-blind readers too.
@@ -64,23 +65,33 @@ def figure(*, width: float = 8.0, height: float = 5.0) -> Figure:
 def save_figure(chart: Figure, path: Path | str) -> Path:
     """Write the figure as PNG, atomically, making folders as needed."""
     path = Path(path)
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, warnings.catch_warnings():
+        # Names that leave no room for axes give a crowded chart, not a failed run.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied", category=UserWarning)
         chart.savefig(temporary, format="png")
     return path
 
 
-def readable_label(text: str, *, instead: str) -> tuple[str, list[str]]:
+def tidy(axes: Axes) -> None:
+    """Leave away what says nothing, and put a pale grid behind the curves."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#E6E6E6", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def readable_label(text: str, *, instead: str, length: int = _LABEL_LENGTH) -> tuple[str, list[str]]:
     """A label shortened to fit, with the font families that can draw it.
 
     Args:
         text: any Unicode text, e.g. a class name.
         instead: the ASCII label to use when no installed font has the glyphs of `text`.
+        length: most characters.
 
     Returns:
         (label, font families).
     """
     text = " ".join(text.split()) or instead
-    label = text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"
+    label = text if len(text) <= length else text[: length - 1] + "…"
     families = ["DejaVu Sans"]
     missing = {ord(character) for character in label} - _glyphs("DejaVu Sans")
     if missing:
@@ -161,7 +172,4 @@ def class_histogram(
     axes.set_xticks(positions, [label for label, _ in labels], rotation=90 if sideways else 0)
     for tick, (_, families) in zip(axes.get_xticklabels(), labels, strict=True):
         tick.set_fontfamily(families)
-    with warnings.catch_warnings():
-        # Names that leave no room for bars give a crowded chart, not a failed check.
-        warnings.filterwarnings("ignore", message="constrained_layout not applied", category=UserWarning)
-        return save_figure(chart, path)
+    return save_figure(chart, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from paddlex.utils.charts import SERIES_COLORS, figure, readable_label, save_figure
+from paddlex.utils.charts import SERIES_COLORS, figure, readable_label, save_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["confusion_matrix_chart", "pr_curve", "training_curve"]
 
@@ -54,10 +52,10 @@ def training_curve(path: Path | str, *, losses: Mapping[str, Points], scores: Ma
     lower.set_ylim(0, 105)
     lower.set_xlabel("step")
     for axes in (upper, lower):
-        _tidy(axes)
+        tidy(axes)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return _save(chart, path)
+    return save_figure(chart, path)
 
 
 def pr_curve(
@@ -94,12 +92,12 @@ def pr_curve(
         axes.plot(recall, precision[:, seen].mean(axis=1), color="black", linewidth=2.2, label=mean)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
     axes.set_title(title, fontsize=11)
-    _tidy(axes)
+    tidy(axes)
     if len(seen):
         _legend(axes, [class_names[i] for i in named], title="AP, percent")
     else:
         axes.text(0.5, 0.5, "no annotated instances", ha="center")
-    return _save(chart, path)
+    return save_figure(chart, path)
 
 
 def confusion_matrix_chart(
@@ -145,7 +143,7 @@ def confusion_matrix_chart(
         for row, column in np.argwhere(counts > 0):
             color = "white" if shares[row, column] > 0.55 else "black"
             axes.text(column, row, texts[row, column], ha="center", va="center", color=color, fontsize=9)
-    return _save(chart, path)
+    return save_figure(chart, path)
 
 
 def _percents(shares: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -158,22 +156,9 @@ def _line(axes: Axes, points: Points, **style: Any) -> None:  # noqa: ANN401 (ma
         axes.plot([point[0] for point in points], [point[1] for point in points], **style)
 
 
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(color="#E6E6E6", linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
 def _legend(axes: Axes, class_names: Sequence[str], *, title: str) -> None:
     """A legend right of the axes; each name in a font that has its glyphs."""
     legend = axes.legend(frameon=False, fontsize=9, title=title, loc="center left", bbox_to_anchor=(1.0, 0.5))
     # Entries without a label are not in the legend: then only the mean's line is.
     for text, name in zip(legend.get_texts()[:-1], class_names, strict=False):
         text.set_fontfamily(readable_label(name, instead="")[1])
-
-
-def _save(chart: Figure, path: Path | str) -> Path:
-    with warnings.catch_warnings():
-        # Names that leave no room for axes give a crowded chart, not a failed run.
-        warnings.filterwarnings("ignore", message="constrained_layout not applied", category=UserWarning)
-        return save_figure(chart, path)

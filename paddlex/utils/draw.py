@@ -10,6 +10,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
@@ -20,7 +21,7 @@ from PIL import Image, ImageDraw
 from paddlex.utils.errors import ShapeError
 from paddlex.utils.fonts import fit_text, font_for, font_size, picture_scale, readable_names
 
-__all__ = ["PALETTE", "Crops", "class_color", "draw_instances", "text_color"]
+__all__ = ["PALETTE", "Crops", "DrawingStyle", "class_color", "draw_instances", "text_color"]
 
 Color = tuple[int, int, int]
 Box = tuple[int, int, int, int]
@@ -50,21 +51,47 @@ PALETTE: tuple[Color, ...] = tuple(
         "FF9900 33FF00 00FFFF 3300FF FF0099 FFE500 00FF1A 00B2FF 8000FF FF004D"
     ).split()
 )
-_DARK_BACKGROUNDS = frozenset({0, 3, 4, 8, 9, 13, 14, 18, 19})
 _LIGHT_TEXT: Color = (255, 255, 255)
 _DARK_TEXT: Color = (20, 14, 53)
+# Between the brightest colour that carries light text and the darkest that carries dark text in the palette.
+_BRIGHT_LUMA = 112
 
-_MASK_OPACITY = 0.5
+
+@dataclass(frozen=True)
+class DrawingStyle:
+    """The colours of a drawing.
+
+    Attributes:
+        palette: RGB by class id; ids beyond it start over.
+        opacity: of the tint of masks, in [0, 1].
+        whitening: share of white in that tint, in [0, 1].
+    """
+
+    palette: tuple[Color, ...] = PALETTE
+    opacity: float = 0.5
+    whitening: float = 0.0
+
+    def color(self, class_id: int) -> Color:
+        """RGB of a class: the same on every photo, whatever else is on it."""
+        return self.palette[class_id % len(self.palette)]
+
+    def text_color(self, class_id: int) -> Color:
+        """RGB of text that is legible on `color(class_id)`."""
+        red, green, blue = self.color(class_id)
+        return _LIGHT_TEXT if 0.299 * red + 0.587 * green + 0.114 * blue < _BRIGHT_LUMA else _DARK_TEXT
+
+
+_STYLE = DrawingStyle()
 
 
 def class_color(class_id: int) -> Color:
-    """RGB of a class: the same on every photo, whatever else is on it."""
-    return PALETTE[class_id % len(PALETTE)]
+    """RGB of a class in our own style."""
+    return _STYLE.color(class_id)
 
 
 def text_color(class_id: int) -> Color:
     """RGB of text that is legible on `class_color(class_id)`."""
-    return _LIGHT_TEXT if class_id % len(PALETTE) in _DARK_BACKGROUNDS else _DARK_TEXT
+    return _STYLE.text_color(class_id)
 
 
 def draw_instances(
@@ -75,6 +102,7 @@ def draw_instances(
     class_ids: Sequence[int] | NDArray[Any],
     masks: Crops | None = None,
     scores: Sequence[float] | NDArray[Any] | None = None,
+    style: DrawingStyle = _STYLE,
 ) -> NDArray[np.uint8]:
     """Draw instances on a copy of a photo.
 
@@ -88,6 +116,7 @@ def draw_instances(
         class_ids: (N,), choose the colours.
         masks: N masks on the canvas of `image`.
         scores: (N,) in [0, 1], written behind the label.
+        style: the colours.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -99,13 +128,18 @@ def draw_instances(
     canvas = image.copy()
     line = _line_width(image)
     if masks is not None:
-        _tint(canvas, masks, class_ids=class_ids, line=line)
+        _tint(canvas, masks, class_ids=class_ids, line=line, style=style)
     picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
     for box, class_id in zip(boxes, class_ids, strict=True):
-        _outline(pen, box, color=class_color(int(class_id)), line=line)
+        _outline(pen, box, color=style.color(int(class_id)), line=line)
     _write_labels(
-        pen, boxes=boxes, texts=_texts(labels, class_ids, scores), class_ids=class_ids, scores=scores
+        pen,
+        boxes=boxes,
+        texts=_texts(labels, class_ids, scores),
+        class_ids=class_ids,
+        scores=scores,
+        style=style,
     )
     return np.asarray(picture)
 
@@ -142,7 +176,12 @@ def _line_width(image: NDArray[Any]) -> int:
 
 
 def _tint(
-    canvas: NDArray[np.uint8], masks: Crops, *, class_ids: Sequence[int] | NDArray[Any], line: int
+    canvas: NDArray[np.uint8],
+    masks: Crops,
+    *,
+    class_ids: Sequence[int] | NDArray[Any],
+    line: int,
+    style: DrawingStyle,
 ) -> None:
     kernel = np.ones((2 * line + 1, 2 * line + 1), np.uint8)
     x1, y1, x2, y2 = masks.boxes().T
@@ -151,21 +190,22 @@ def _tint(
         y, x, crop = masks.crop(int(index))
         if not crop.size:
             continue
-        color = class_color(int(class_ids[index]))
+        color = style.color(int(class_ids[index]))
         region = canvas[y : y + crop.shape[0], x : x + crop.shape[1]]
         mask = np.ascontiguousarray(crop).view(np.uint8)
         inner = cv2.erode(mask, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        tinted = cv2.LUT(region, _blend_table(color))
+        tinted = cv2.LUT(region, _blend_table(color, style.opacity, style.whitening))
         tinted[crop & (inner == 0)] = color
         # Twenty times as fast as numpy's masked copy.
         region[:] = cv2.copyTo(tinted, mask, region)
 
 
-@functools.lru_cache(maxsize=len(PALETTE))
-def _blend_table(color: Color) -> NDArray[np.uint8]:
+@functools.lru_cache(maxsize=256)
+def _blend_table(color: Color, opacity: float, whitening: float) -> NDArray[np.uint8]:
     """(1, 256, 3): what each of the 256 levels of a channel becomes under a tint."""
     levels = np.arange(256)[None, :, None]
-    return ((1 - _MASK_OPACITY) * levels + _MASK_OPACITY * np.array(color)).astype(np.uint8)
+    tint = (1 - whitening) * np.array(color) + whitening * 255
+    return ((1 - opacity) * levels + opacity * tint).astype(np.uint8)
 
 
 def _outline(pen: ImageDraw.ImageDraw, box: NDArray[Any], *, color: Color, line: int) -> None:
@@ -197,6 +237,7 @@ def _write_labels(
     texts: Sequence[str],
     class_ids: Sequence[int] | NDArray[Any],
     scores: Sequence[float] | NDArray[Any] | None,
+    style: DrawingStyle,
 ) -> None:
     width, height = pen.im.size
     font = font_for(texts, size=font_size(height, width))
@@ -213,8 +254,8 @@ def _write_labels(
             continue
         taken.append(place)
         class_id = int(class_ids[index])
-        pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=class_color(class_id))
-        pen.text((place[0] + padding, place[1]), text, fill=text_color(class_id), font=font)
+        pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=style.color(class_id))
+        pen.text((place[0] + padding, place[1]), text, fill=style.text_color(class_id), font=font)
 
 
 def _places(box: NDArray[Any], *, size: tuple[int, int], canvas: tuple[int, int]) -> Iterator[Box]:

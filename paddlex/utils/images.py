@@ -26,6 +26,7 @@ from paddlex.utils.files import atomic_path
 __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_IMAGE_PIXELS",
+    "WRITABLE_SUFFIXES",
     "ImageHeader",
     "image_header",
     "read_image",
@@ -61,6 +62,7 @@ _WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tiff": ("TIFF", {"compression": "tiff_lzw"}),
     ".webp": ("WEBP", {"quality": 95}),
 }
+WRITABLE_SUFFIXES = frozenset(_WRITERS)
 _open_lock = threading.Lock()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from semantic_common import each_common, logits_of, numbers_in, photo_of, reference_of
 
-from paddlex import transforms
+from paddlex import transforms, visualize_seg
 from paddlex.data.transforms.base import build_transforms
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.det import transforms as det
@@ -18,7 +18,6 @@ from paddlex.seg import transforms as seg
 from paddlex.structures.moves import restore_labels, restore_logits
 from paddlex.structures.sample import Sample
 from paddlex.structures.shapes import InstanceShapes
-from paddlex.utils.draw_labels import blend_label_map
 from paddlex.utils.palette import voc_colors
 
 _BOXES = np.array([[10, 12, 60, 50], [3, 70, 140, 96]], dtype=np.float32)
@@ -96,7 +95,7 @@ def test_label_maps_are_drawn_in_the_published_colours(file: Path) -> None:
     bgr, label_map = photo_of(reference)
     values = {
         "color_map": voc_colors(),
-        "seg": blend_label_map(bgr, label_map, colors=voc_colors(), weight=0.6),
+        "seg": visualize_seg(bgr, {"label_map": label_map}, weight=0.6, save_dir=None),
     }
     assert reference.faults("visualize", values) == []
 
