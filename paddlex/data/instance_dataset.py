@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +53,11 @@ class _Instance:
     area: float
     is_crowd: bool
     segmentation: Segmentation
+    is_difficult: bool = False
 
 
 class InstanceDataset:
-    """Instance annotations of one COCO file and the photos beside it.
+    """Instance annotations of one COCO file, or of records in its form, and the photos beside it.
 
     Photos come in ascending id; the class index is the position in the file's category list. Sizes are the
     photos' own, upright. An entry that cannot be used (photo missing, no mask, damaged numbers) is left out,
@@ -84,10 +86,39 @@ class InstanceDataset:
         allow_empty: bool = True,
         masks: Literal["dense", "shapes"] = "dense",
     ) -> None:
-        self._as_shapes = masks == "shapes"
-        self.images_dir, self.annotation_file = Path(images_dir), Path(annotation_file)
         faults: list[Fault] = []
+        self.images_dir, self.annotation_file = Path(images_dir), Path(annotation_file)
         coco = read_coco(self.annotation_file, faults=faults)
+        self._fill(coco, faults, allow_empty=allow_empty, masks=masks)
+
+    @classmethod
+    def from_records(
+        cls,
+        images_dir: Path | str,
+        coco: CocoFile,
+        *,
+        source: Path | str,
+        faults: Sequence[Fault] = (),
+        allow_empty: bool = True,
+        masks: Literal["dense", "shapes"] = "dense",
+    ) -> InstanceDataset:
+        """A data set of annotations that other files hold.
+
+        Args:
+            images_dir: as above.
+            coco: photos, classes and annotations.
+            source: the file or folder they come from, for messages.
+            faults: what was wrong there already.
+            allow_empty: as above.
+            masks: as above.
+        """
+        dataset = cls.__new__(cls)
+        dataset.images_dir, dataset.annotation_file = Path(images_dir), Path(source)
+        dataset._fill(coco, list(faults), allow_empty=allow_empty, masks=masks)
+        return dataset
+
+    def _fill(self, coco: CocoFile, faults: list[Fault], *, allow_empty: bool, masks: str) -> None:
+        self._as_shapes = masks == "shapes"
         self.class_names = tuple(category.name for category in coco.categories)
         self.category_ids = tuple(category.id for category in coco.categories)
         photos = self._photos(coco.images, faults)
@@ -108,6 +139,17 @@ class InstanceDataset:
     def num_instances(self) -> int:
         """Count of instances to train on: crowd regions are not among them."""
         return int(np.count_nonzero(~self._is_crowd))
+
+    @property
+    def is_empty(self) -> NDArray[np.bool_]:
+        """(N,) whether a photo has nothing to train on."""
+        owners = np.repeat(np.arange(len(self)), np.diff(self._starts))[~self._is_crowd]
+        return np.asarray(np.bincount(owners, minlength=len(self)) == 0)
+
+    def photos(self) -> list[tuple[Path, int, tuple[int, int]]]:
+        """Path, id and (height, width) of each photo."""
+        listed = zip(self._paths.tolist(), self._image_ids.tolist(), self._sizes.tolist(), strict=True)
+        return [(Path(path), image_id, (height, width)) for path, image_id, (height, width) in listed]
 
     def __len__(self) -> int:
         return len(self._image_ids)
@@ -142,16 +184,45 @@ class InstanceDataset:
             masks=masks[visible],
         )
 
+    def select(self, indices: Sequence[int] | NDArray[Any]) -> InstanceDataset:
+        """The photos of `indices` in that order, with their instances."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        rows = [np.arange(self._starts[index], self._starts[index + 1]) for index in chosen]
+        kept = np.concatenate([np.zeros(0, np.int64), *rows])
+        part = copy.copy(self)
+        part._paths, part._image_ids = self._paths[chosen], self._image_ids[chosen]
+        part._sizes = self._sizes[chosen]
+        part._starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        for name in ("_class_ids", "_bboxes", "_areas", "_is_crowd", "_is_difficult"):
+            setattr(part, name, getattr(self, name)[kept])
+        part._segmentations = self._segmentations.select(kept)
+        return part
+
+    def with_empty_photos(self, paths: Sequence[Path]) -> InstanceDataset:
+        """Further photos without instances at the end; their ids go on from the largest.
+
+        Raises:
+            ImageReadError: if one is no photo.
+        """
+        more = copy.copy(self)
+        sizes = [image_header(path).size for path in paths]
+        first = int(self._image_ids.max(initial=0)) + 1
+        more._paths = np.array([*map(str, self._paths), *map(str, paths)], dtype=np.str_)
+        more._image_ids = np.concatenate([self._image_ids, np.arange(first, first + len(paths))])
+        more._sizes = np.concatenate([self._sizes, np.array(sizes, dtype=np.int32).reshape(-1, 2)])
+        more._starts = np.concatenate([self._starts, np.full(len(paths), self._starts[-1])])
+        return more
+
     def ground_truth(self) -> dict[str, Any]:
         """All kept photos and annotations as a COCO object, for evaluation.
 
-        Unlike the file it has unique ids from 1, and every annotation has bbox, area and iscrowd; crowd
-        regions and photos without instances are included.
+        Unlike the file it has unique ids from 1, and every annotation has bbox, area and iscrowd, and
+        `difficult` where some are marked so; crowd regions and photos without instances are included.
         """
         names = zip(self.category_ids, self.class_names, strict=True)
         images = [
-            {"id": int(image_id), "file_name": str(path), "height": int(height), "width": int(width)}
-            for image_id, path, (height, width) in zip(self._image_ids, self._paths, self._sizes, strict=True)
+            {"id": image_id, "file_name": str(path), "height": height, "width": width}
+            for path, image_id, (height, width) in self.photos()
         ]
         owners = np.repeat(np.arange(len(self)), np.diff(self._starts))
         return {
@@ -170,6 +241,7 @@ class InstanceDataset:
             "bbox": self._bboxes[row].tolist(),
             "area": float(self._areas[row]),
             "iscrowd": int(self._is_crowd[row]),
+            **({"difficult": int(self._is_difficult[row])} if self._is_difficult.any() else {}),
         }
 
     def _masks(self, rows: NDArray[np.int64], *, size: tuple[int, int]) -> Masks:
@@ -243,6 +315,7 @@ class InstanceDataset:
         self._bboxes = np.array([instance.bbox for instance in instances], dtype=np.float64).reshape(-1, 4)
         self._areas = np.array([instance.area for instance in instances], dtype=np.float64)
         self._is_crowd = np.array([instance.is_crowd for instance in instances], dtype=bool)
+        self._is_difficult = np.array([instance.is_difficult for instance in instances], dtype=bool)
         self._segmentations = PackedSegmentations.pack([instance.segmentation for instance in instances])
 
     def _report(self, faults: list[Fault], *, listed: int) -> None:
@@ -283,7 +356,7 @@ def _usable(annotation: CocoAnnotation, size: tuple[int, int], class_id: int) ->
             x1, y1, x2, y2 = mask.boxes()[0].tolist()
             bbox = (x1, y1, x2 - x1, y2 - y1)
         area = float(mask.area()[0]) if area is None else area
-    return _Instance(class_id, bbox, area, annotation.is_crowd, segmentation)
+    return _Instance(class_id, bbox, area, annotation.is_crowd, segmentation, annotation.is_difficult)
 
 
 def _has_extent(bbox: Box, size: tuple[int, int]) -> bool:

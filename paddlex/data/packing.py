@@ -44,6 +44,10 @@ class Ragged:
         """Array `index`, a view."""
         return self.values[self.starts[index] : self.starts[index + 1]]
 
+    def select(self, indices: Sequence[int] | NDArray[Any]) -> Ragged:
+        """The arrays of `indices`."""
+        return Ragged.pack([self[index] for index in indices], dtype=self.values.dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class PackedSegmentations:
@@ -76,6 +80,15 @@ class PackedSegmentations:
 
     def __len__(self) -> int:
         return len(self.counts)
+
+    def select(self, indices: Sequence[int] | NDArray[Any]) -> PackedSegmentations:
+        """The segmentations of `indices`."""
+        parts = [range(*self.part_starts[index : index + 2]) for index in indices]
+        return PackedSegmentations(
+            parts=self.parts.select([part for group in parts for part in group]),
+            part_starts=np.cumsum([0, *map(len, parts)], dtype=np.int64),
+            counts=self.counts.select(indices),
+        )
 
     def get(self, index: int, *, size: tuple[int, int]) -> Segmentation:
         """Segmentation `index`, on a photo of `size` (height, width)."""

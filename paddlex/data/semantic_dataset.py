@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,15 @@ from paddlex.utils.errors import DatasetError
 from paddlex.utils.images import read_image
 from paddlex.utils.logging import logger
 
-__all__ = ["SemanticDataset"]
+__all__ = ["LabelReader", "SemanticDataset", "read_mask_of_photo"]
+
+# (annotation, photo) -> (H, W) uint8 class indices; a function of a module, as worker processes need.
+LabelReader = Callable[[Path, Path], NDArray[np.uint8]]
+
+
+def read_mask_of_photo(path: Path, photo: Path) -> NDArray[np.uint8]:
+    """The class indices that a mask holds."""
+    return read_mask(path)
 
 
 class SemanticDataset:
@@ -30,10 +39,12 @@ class SemanticDataset:
         list_file: the list, relative to `root`, e.g. `train.txt`.
         num_classes: classes are 0 to this, exclusive.
         ignore_index: mask value of pixels that count for nothing.
+        class_names: one name a class; None takes those of `class_name.txt` or `labels.txt` if it names as
+            many, else `class 0` and so on.
+        read_labels: how the second file of a line gives class indices.
 
     Attributes:
-        class_names: by class index: those of `class_name.txt` or `labels.txt` if it names as many, else
-            `class 0` and so on.
+        class_names: by class index.
 
     Raises:
         FileFormatError: the list is missing or no text.
@@ -41,11 +52,19 @@ class SemanticDataset:
     """
 
     def __init__(
-        self, root: Path | str, list_file: str = "train.txt", *, num_classes: int, ignore_index: int = 255
+        self,
+        root: Path | str,
+        list_file: str = "train.txt",
+        *,
+        num_classes: int,
+        ignore_index: int = 255,
+        class_names: Sequence[str] | None = None,
+        read_labels: LabelReader = read_mask_of_photo,
     ) -> None:
         self.root, self.list_file = Path(root), list_file
         self.num_classes, self.ignore_index = num_classes, ignore_index
-        self.class_names = _class_names(self.root, num_classes)
+        self.class_names = tuple(class_names or _class_names(self.root, num_classes))
+        self._read_labels = read_labels
         listed = read_pair_list(self.root, list_file)
         faults = list(listed.faults)
         images, masks = [], []
@@ -69,6 +88,18 @@ class SemanticDataset:
         """The value that stands for each class in masks: its index."""
         return tuple(range(self.num_classes))
 
+    @property
+    def pairs(self) -> list[tuple[Path, Path]]:
+        """(photo, annotation) by index."""
+        listed = zip(self._images.tolist(), self._masks.tolist(), strict=True)
+        return [(self.root / image, self.root / mask) for image, mask in listed]
+
+    def with_classes(self, num_classes: int) -> SemanticDataset:
+        """The same pairs with another count of classes."""
+        other = copy.copy(self)
+        other.num_classes, other.class_names = num_classes, _class_names(self.root, num_classes)
+        return other
+
     def describe(self, index: int) -> str:
         """The photo's path, for messages."""
         return str(self.root / str(self._images[index]))
@@ -89,11 +120,11 @@ class SemanticDataset:
             image_id=index,
             path=path,
             original_size=size,
-            label_map=self._label_map(self.root / str(self._masks[index]), size),
+            label_map=self._label_map(self.root / str(self._masks[index]), path, size),
         )
 
-    def _label_map(self, path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-        label_map = read_mask(path)
+    def _label_map(self, path: Path, photo: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+        label_map = self._read_labels(path, photo)
         if label_map.shape != size:
             height, width = label_map.shape
             raise DatasetError(

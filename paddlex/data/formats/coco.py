@@ -65,6 +65,7 @@ class CocoAnnotation:
         area: pixels, finite and positive, or None.
         is_crowd: a region of many instances; never trained on, ignored in evaluation.
         ignore: marked as not to be used.
+        is_difficult: as PASCAL VOC marks it: trained on, but neither right nor wrong to find.
     """
 
     id: int
@@ -75,6 +76,7 @@ class CocoAnnotation:
     area: float | None = None
     is_crowd: bool = False
     ignore: bool = False
+    is_difficult: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,6 +260,7 @@ def _annotation(value: dict[str, Any], number: int) -> CocoAnnotation:
         area=float(area) if _finite(area) and area > 0 else None,  # type: ignore[operator, arg-type]
         is_crowd=value.get("iscrowd") in (1, "1"),  # True equals 1
         ignore=value.get("ignore") in (1, "1"),
+        is_difficult=value.get("difficult") in (1, "1"),
     )
 
 
@@ -296,4 +299,5 @@ def _annotation_json(annotation: CocoAnnotation) -> dict[str, Any]:
         **{key: value for key, value in optional.items() if value is not None},
         "iscrowd": int(annotation.is_crowd),
         **({"ignore": 1} if annotation.ignore else {}),
+        **({"difficult": 1} if annotation.is_difficult else {}),
     }

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddlex.data.formats.faults import Fault
+from paddlex.data.formats.labels import read_labels
 from paddlex.data.formats.names import is_file, path_tails
-from paddlex.utils.errors import FileFormatError
 from paddlex.utils.files import read_text
 
 __all__ = ["CLASS_FILES", "Pair", "PairList", "format_pairs", "read_class_names", "read_pair_list"]
@@ -92,17 +92,11 @@ def read_class_names(root: Path) -> tuple[tuple[str, ...], str] | None:
     """Names of the classes by index, and the file that holds them; None if there is none.
 
     Raises:
-        FileFormatError: the file is no text, or a name is missing between others.
+        FileFormatError: as `read_labels`.
     """
     for file in CLASS_FILES:
         if not (root / file).is_file():
             continue
-        names = [line.strip() for line in read_text(root / file).rstrip().splitlines()]
-        if "" in names:
-            raise FileFormatError(
-                f"{root / file}, line {names.index('') + 1}: empty; expected the name of a class, "
-                "as the line tells its index"
-            )
-        if names:
-            return tuple(names), file
+        if read_text(root / file).strip():
+            return read_labels(root / file), file
     return None
