@@ -15,7 +15,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from paddlex import datasets, det, seg, transforms, utils
+    from paddlex import datasets, det, seg, tools, transforms, utils
     from paddlex.det import visualize as visualize_det
     from paddlex.model import create_model
     from paddlex.seg import visualize as visualize_seg
@@ -28,6 +28,7 @@ __all__ = [
     "env_info",
     "log_level",
     "seg",
+    "tools",
     "transforms",
     "utils",
     "visualize_det",
@@ -36,7 +37,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_PACKAGES = ("datasets", "det", "seg", "transforms", "utils")
+_PACKAGES = ("datasets", "det", "seg", "tools", "transforms", "utils")
 # name -> module, name in it
 _PUBLIC = {
     "create_model": ("paddlex.model", "create_model"),

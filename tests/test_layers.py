@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "paddlex"
 
 ROWS = [
     {"__init__", "__main__", "cli"},
-    {"engine", "model", "pipeline", "det", "seg", "datasets", "transforms", "v2"},
+    {"engine", "model", "pipeline", "det", "seg", "datasets", "tools", "transforms", "v2"},
     {"modules"},
     {"repo_apis", "training", "inference", "compression"},
     {"data", "metrics", "nn"},

@@ -106,7 +106,7 @@ def read_labelme_folder(
     digest: Callable[[LabelMeFile, tuple[int, int], Findings], Content],
     has_objects: Callable[[Content], bool],
     seed: int,
-    val_percent: float,
+    val_percent: float | None,
     num_workers: int,
 ) -> LabelMeFolder[Content]:
     """Read every listed file and find its photo.
@@ -118,13 +118,13 @@ def read_labelme_folder(
             photo's (height, width) and where to record findings.
         has_objects: whether there is anything to learn from a file; some file must have it.
         seed: of the split that is made when there is no val list.
-        val_percent: share of val in that split, between 0 and 100.
+        val_percent: share of val in that split, between 0 and 100; None puts all into train.
         num_workers: threads that read files.
 
     Raises:
         ConvertFailedError: listing every fault of every file.
     """
-    if not 0 < val_percent < 100:
+    if val_percent is not None and not 0 < val_percent < 100:
         raise ConvertFailedError(f"val_percent is {val_percent}; expected a share between 0 and 100")
     lists = read_annotation_lists(root, seed=seed, val_percent=val_percent)
     photos = PhotoFolder(root, staged)

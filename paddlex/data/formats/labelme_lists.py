@@ -38,7 +38,7 @@ class AnnotationLists:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_annotation_lists(root: Path, *, seed: int, val_percent: float) -> AnnotationLists:
+def read_annotation_lists(root: Path, *, seed: int, val_percent: float | None) -> AnnotationLists:
     """Read `train_anno_list.txt` and `val_anno_list.txt`, or split.
 
     Without a val list the train list is split; without either, all of `annotations/**/*.json`. The split
@@ -47,7 +47,7 @@ def read_annotation_lists(root: Path, *, seed: int, val_percent: float) -> Annot
     Args:
         root: the data set.
         seed: of the shuffle.
-        val_percent: share of the val side, between 0 and 100.
+        val_percent: share of the val side, between 0 and 100; None leaves that side empty.
     """
     has_train, has_val = (root / TRAIN_LIST).is_file(), (root / VAL_LIST).is_file()
     if has_val and not has_train:
@@ -74,6 +74,8 @@ def read_annotation_lists(root: Path, *, seed: int, val_percent: float) -> Annot
                 f"{VAL_LIST} names no file: there is nothing to validate on; delete it to split by chance"
             )
         return AnnotationLists(tuple(train), tuple(val), errors=errors, warnings=warnings)
+    if val_percent is None:
+        return AnnotationLists(tuple(train), (), errors=errors, warnings=warnings)
     if len(train) == 1 and not errors:
         errors.append(
             f"one annotated photo cannot be split into train and val; annotate more or write {VAL_LIST}"

@@ -62,7 +62,7 @@ class MaskConversionSummary:
 
 
 def convert_labelme_to_masks(
-    dataset_dir: Path | str, *, seed: int = 0, val_percent: float = 20.0, num_workers: int = 4
+    dataset_dir: Path | str, *, seed: int = 0, val_percent: float | None = 20.0, num_workers: int = 4
 ) -> MaskConversionSummary:
     """Convert a LabelMe data set to masks in its own folder.
 
@@ -74,7 +74,7 @@ def convert_labelme_to_masks(
         dataset_dir: holds `images/`, LabelMe files (usually in `annotations/`) and, optionally,
             `train_anno_list.txt` and `val_anno_list.txt`.
         seed: of the split that is made when there is no val list.
-        val_percent: share of val in that split, between 0 and 100.
+        val_percent: share of val in that split, between 0 and 100; None puts all into train.
         num_workers: threads that read files and draw masks.
 
     Raises:
