@@ -121,6 +121,7 @@ class InstanceDataset:
         self._as_shapes = masks == "shapes"
         self.class_names = tuple(category.name for category in coco.categories)
         self.category_ids = tuple(category.id for category in coco.categories)
+        self._categories = coco.categories
         photos = self._photos(coco.images, faults)
         groups = self._instances(coco, {photo.id: photo for photo in photos}, faults)
         if not allow_empty:
@@ -219,7 +220,6 @@ class InstanceDataset:
         Unlike the file it has unique ids from 1, and every annotation has bbox, area and iscrowd, and
         `difficult` where some are marked so; crowd regions and photos without instances are included.
         """
-        names = zip(self.category_ids, self.class_names, strict=True)
         images = [
             {"id": image_id, "file_name": str(path), "height": height, "width": width}
             for path, image_id, (height, width) in self.photos()
@@ -227,7 +227,11 @@ class InstanceDataset:
         owners = np.repeat(np.arange(len(self)), np.diff(self._starts))
         return {
             "images": images,
-            "categories": [{"id": category_id, "name": name} for category_id, name in names],
+            "categories": [
+                {"id": one.id, "name": one.name}
+                | ({"supercategory": one.supercategory} if one.supercategory else {})
+                for one in self._categories
+            ],
             "annotations": [self._annotation_json(row, int(owner)) for row, owner in enumerate(owners)],
         }
 

@@ -16,7 +16,7 @@ line prints it without a traceback; anything that is not a `PaddleXError` is our
     │   └── SplitFailedError
     ├── WeightsError               weights missing, unsafe or not of this network
     ├── DownloadError
-    ├── InputError                 input of a prediction
+    ├── InputError                 input of a prediction, drawing or analysis
     ├── ExportError                export failed or differs from the network
     ├── TrainingDivergedError      NaN or Inf in a loss
     ├── MissingDependencyError     an optional package is absent
@@ -125,7 +125,7 @@ class DownloadError(PaddleXError):
 
 
 class InputError(PaddleXError):
-    """The input of a prediction is missing, unreadable or of an unsupported kind."""
+    """The input of a prediction, drawing or analysis is missing, unreadable or of an unsupported kind."""
 
 
 class ExportError(PaddleXError):

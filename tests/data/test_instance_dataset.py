@@ -63,6 +63,12 @@ def test_photos_come_in_ascending_id_and_classes_in_file_order(folder):
     assert dataset[0].class_ids.tolist() == [1, 0]
 
 
+def test_supercategories_are_ground_truth(folder):
+    edit(folder / TRAIN, lambda content: content["categories"][1].update(supercategory="shape"))
+    first, second = opened(folder).ground_truth()["categories"]
+    assert "supercategory" not in first and second["supercategory"] == "shape"
+
+
 def test_crowd_is_ground_truth_but_no_training_target(folder):
     annotation(folder, iscrowd=1)
     dataset = opened(folder)

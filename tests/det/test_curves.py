@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data.tiny_coco import TRAIN, edit, write_tiny_coco
 from PIL import Image
 
+from paddlex.data.instance_dataset import InstanceDataset
 from paddlex.det import coco_error_analysis, draw_pr_curve
+from paddlex.det.eval_details import read_eval_details
+from paddlex.metrics.coco_ap import CocoAveragePrecision
+from paddlex.metrics.coco_errors import error_curves
+from paddlex.structures.results import Detections
 from paddlex.utils.errors import InputError
 
 BLUE, ORANGE = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00)
@@ -79,3 +85,28 @@ def test_error_analysis_draws_each_class_the_mean_and_a_comparison(tmp_path) -> 
     found, missed = (tmp_path / "out" / "bbox" / name for name in ("螺母.png", "nut_4_3.png"))
     assert _count(found, dark) > 50 * _count(missed, dark) > 0
     assert _count(missed, grey) > 50 * _count(found, grey) > 0
+
+
+def test_evaluations_of_data_sets_are_analysed(tmp_path) -> None:
+    """What evaluations hand on: ids of the file, polygons, and run lengths of what was found."""
+    folder = write_tiny_coco(tmp_path / "tiny")
+    edit(folder / TRAIN, lambda content: [one.update(supercategory="shape") for one in content["categories"]])
+    dataset = InstanceDataset(folder / "images", folder / TRAIN)
+    score = CocoAveragePrecision(ground_truth=dataset.ground_truth())
+    for i in range(len(dataset)):
+        sample = dataset[i]
+        found = Detections(
+            boxes=sample.boxes,
+            scores=np.full(len(sample.boxes), 0.9, np.float32),
+            class_ids=1 - sample.class_ids,  # each taken for the other
+            masks=sample.masks,
+        )
+        score.update(image_id=sample.image_id, detections=found)
+    details = read_eval_details(
+        gt=dataset.ground_truth(), pred_bbox=score.results("bbox"), pred_mask=score.results("segm")
+    )
+    for kind in ("bbox", "segm"):
+        curves = error_curves(details.ground_truth, details.results[kind], iou_type=kind)
+        # Without these confusions nothing is found.
+        assert (curves[:6] == 0).all() and (curves[6] == 1).all()
+    assert [one["supercategory"] for one in details.ground_truth["categories"]] == ["shape", "shape"]
