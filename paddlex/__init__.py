@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from paddlex.model import create_model
     from paddlex.seg import visualize as visualize_seg
 
+    log_level: int
+    env_info: dict[str, str | int]
+
 __all__ = [
     "__version__",
     "create_model",
