@@ -8,8 +8,8 @@ from pathlib import Path
 from paddlex.data.checks.masks import scan_masks
 from paddlex.data.formats.pair_list import format_pairs, read_class_names, read_pair_list
 from paddlex.data.formats.staging import StagedFiles
-from paddlex.data.splitting import SplitSummary, choose_sides, require_percents
-from paddlex.utils.errors import DatasetFileNotFoundError, FileFormatError, SplitFailedError
+from paddlex.data.splitting import SplitSummary, divide, require_folder, require_percents
+from paddlex.utils.errors import FileFormatError, SplitFailedError
 
 __all__ = ["split_semantic_dataset"]
 
@@ -39,25 +39,17 @@ def split_semantic_dataset(
         DatasetFileNotFoundError: if `dataset_dir` is no folder.
     """
     train_percent, _ = require_percents(train_percent, val_percent)
-    if not dataset_dir.is_dir():
-        raise DatasetFileNotFoundError(
-            f"{dataset_dir}: no such folder; set Global.dataset_dir to the data set"
-        )
+    require_folder(dataset_dir)
     pool = _pool(dataset_dir)
-    if len(pool) < 2:
-        raise SplitFailedError(
-            f"{dataset_dir}: {len(pool)} photo; a split needs at least 2, one for each side; add photos"
-        )
     masks = scan_masks(dataset_dir, pool.values(), num_workers=num_workers)
     photos = list(pool)
     # A mask that cannot be read shows no class here; the check that follows tells what is wrong with it.
     classes = [masks[pool[photo]].labels for photo in photos]
-    sides = choose_sides(classes, train_percent=train_percent, seed=seed)
+    sides, one_sided = divide(classes, train_percent=train_percent, seed=seed, where=dataset_dir)
     _write(dataset_dir, [[(photos[i], pool[photos[i]]) for i in side] for side in sides])
-    train_classes, val_classes = ({c for i in side for c in classes[i]} for side in sides)
     names = _class_names(dataset_dir)
-    one_sided = tuple(names.get(c, f"class {c}") for c in sorted(train_classes ^ val_classes))
-    return SplitSummary(len(sides[0]), len(sides[1]), one_sided)
+    lacking = tuple(names.get(c, f"class {c}") for c in sorted(one_sided))
+    return SplitSummary(len(sides[0]), len(sides[1]), lacking)
 
 
 def _pool(dataset_dir: Path) -> dict[str, str]:

@@ -23,7 +23,14 @@ from paddlex.data.checks.structure import (
 from paddlex.data.formats.staging import StagedFiles
 from paddlex.utils.errors import DatasetFileNotFoundError, SplitFailedError
 
-__all__ = ["SplitSummary", "choose_sides", "require_percents", "split_coco_dataset"]
+__all__ = [
+    "SplitSummary",
+    "choose_sides",
+    "divide",
+    "require_folder",
+    "require_percents",
+    "split_coco_dataset",
+]
 
 # A file that is not there or holds nothing is no obstacle: the other one is split.
 _HARMLESS = frozenset({"file-missing", "no-images", "no-annotations", "no-categories"})
@@ -88,23 +95,14 @@ def split_coco_dataset(
         DatasetFileNotFoundError: if `dataset_dir` is no folder.
     """
     train_percent, _ = require_percents(train_percent, val_percent)
-    if not dataset_dir.is_dir():
-        raise DatasetFileNotFoundError(
-            f"{dataset_dir}: no such folder; set Global.dataset_dir to the data set"
-        )
+    require_folder(dataset_dir)
     files = _read(dataset_dir)
     pool = _pool(files)
     photos = _photos(dataset_dir, files)
-    if len(photos) < 2:
-        raise SplitFailedError(
-            f"{dataset_dir}: {len(photos)} photo; a split needs at least 2, one for each side; add photos"
-        )
     classes = _classes_shown(pool, photos)
-    sides = choose_sides(classes, train_percent=train_percent, seed=seed)
+    sides, one_sided = divide(classes, train_percent=train_percent, seed=seed, where=dataset_dir)
     parts = [_part(pool, [place for photo in side for place in photos[photo]]) for side in sides]
     _write(dataset_dir, parts)
-    train_classes, val_classes = ({c for photo in side for c in classes[photo]} for side in sides)
-    one_sided = train_classes ^ val_classes
     names = tuple(category["name"] for category in pool.categories if category["id"] in one_sided)
     return SplitSummary(len(sides[0]), len(sides[1]), names)
 
@@ -205,6 +203,44 @@ def _part(pool: CocoFile, places: Sequence[int]) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- choosing
+
+
+def require_folder(dataset_dir: Path) -> None:
+    """Check that there is a data set to split.
+
+    Raises:
+        DatasetFileNotFoundError: if `dataset_dir` is no folder.
+    """
+    if not dataset_dir.is_dir():
+        raise DatasetFileNotFoundError(
+            f"{dataset_dir}: no such folder; set Global.dataset_dir to the data set"
+        )
+
+
+def divide(
+    classes: Sequence[set[int]], *, train_percent: float, seed: int, where: Path
+) -> tuple[tuple[list[int], list[int]], set[int]]:
+    """Draw the photos for both sides, as `choose_sides` does.
+
+    Args:
+        classes: per photo, the classes it shows.
+        train_percent: share of the photos for training, in (0, 100).
+        seed: of the draw.
+        where: the data set, for messages.
+
+    Returns:
+        Places of the photos for training and for validation, and the classes that one side lacks.
+
+    Raises:
+        SplitFailedError: for fewer than 2 photos.
+    """
+    if len(classes) < 2:
+        raise SplitFailedError(
+            f"{where}: {len(classes)} photo; a split needs at least 2, one for each side; add photos"
+        )
+    sides = choose_sides(classes, train_percent=train_percent, seed=seed)
+    train, val = ({c for photo in side for c in classes[photo]} for side in sides)
+    return sides, train ^ val
 
 
 def choose_sides(

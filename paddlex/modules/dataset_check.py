@@ -6,22 +6,30 @@ A task brings a `CheckedDataset`; the order, the log, the files and the result a
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from paddlex.data.checks.problems import Problem, list_briefly
-from paddlex.utils.errors import CheckFailedError
+from paddlex.utils.errors import CheckFailedError, ConvertFailedError
 from paddlex.utils.files import write_json
 from paddlex.utils.logging import logger
+from paddlex.utils.progress import progress
 
-__all__ = ["FOLDER", "CheckedDataset", "DatasetSummary", "SplitSummary", "run_dataset_check", "sample_name"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FOLDER", "CheckedDataset", "DatasetSummary", "SplitSummary", "run_dataset_check"]
 
 FOLDER = "check_dataset"
-_SAMPLES = "demo_img"
+_SAMPLES, _NUM_SAMPLES = "demo_img", 10
 _HISTOGRAM = "histogram.png"
 _PROBLEMS = "problems.json"
+_SPLITS = ("train", "val")
+_SOURCE = "LabelMe"
+# Named in a message, at the most.
+_SHOWN = 20
 # Samples keep the name of their photo if it is one of these; others become PNG.
 _WRITTEN_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
@@ -73,11 +81,11 @@ class CheckedDataset(Protocol):
     def dataset_type(self) -> str:
         """Name of the format in the result file."""
 
-    def convert(self, source_type: str) -> None:
+    def convert_from_labelme(self) -> None:
         """Convert the annotations in place."""
 
-    def split(self, train_percent: float, val_percent: float) -> None:
-        """Split the photos anew, in place."""
+    def split(self, train_percent: float, val_percent: float) -> Sequence[str]:
+        """Split the photos anew, in place; returns the classes that are on one side only."""
 
     def check(self) -> list[Problem]:
         """Scan the whole data set."""
@@ -85,8 +93,8 @@ class CheckedDataset(Protocol):
     def summarise(self) -> DatasetSummary:
         """Count; called only when `check` found no error."""
 
-    def draw_samples(self, folder: Path) -> Mapping[str, Sequence[str]]:
-        """Draw some photos of each split; per split, their names below `folder`."""
+    def draw_samples(self, split: str, count: int) -> Iterable[tuple[str, NDArray[Any]]]:
+        """The first `count` photos of a split: path relative to the folder of photos, drawing in RGB."""
 
 
 def run_dataset_check(
@@ -105,21 +113,16 @@ def run_dataset_check(
         dataset: the task's part.
         dataset_path: the data set as the user named it.
         output_dir: gets the folder `check_dataset`.
-        convert_from: annotation format to convert from first.
-        split_percents: (train, val) to split by next.
+        convert_from: annotation format to convert from first: "LabelMe".
+        split_percents: (train, val) to split by next, adding up to 100.
 
     Raises:
         CheckFailedError: naming all errors, limited per kind.
-        ConvertFailedError, SplitFailedError: if those steps fail.
+        ConvertFailedError, SplitFailedError: if those steps fail, or are asked for what they cannot do: then
+            before any step.
     """
     folder = output_dir / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    if convert_from is not None:
-        dataset.convert(convert_from)
-        logger.info("Convert dataset successfully !")
-    if split_percents is not None:
-        dataset.split(*split_percents)
-        logger.info("Split dataset successfully !")
+    _prepare(dataset, folder=folder, convert_from=convert_from, split_percents=split_percents)
     problems = dataset.check()
     tail = {"dataset_path": dataset_path, "show_type": "image", "dataset_type": dataset.dataset_type}
     errors = [problem for problem in problems if problem.severity == "error"]
@@ -127,10 +130,10 @@ def run_dataset_check(
         _report(folder, problems)
         report = {"check_pass": False, **tail, **_counts(problems)}
         raise CheckFailedError(_failure(problems), list_briefly(errors), report=report)
-    summary = dataset.summarise()
+    summary, taken = dataset.summarise(), set[str]()
     problems = [*problems, *summary.problems]
     _report(folder, problems)
-    samples = dataset.draw_samples(folder / _SAMPLES)
+    samples = {split: _draw_samples(dataset, split, folder / _SAMPLES, taken) for split in _SPLITS}
     _draw_histogram(folder / _HISTOGRAM, summary)
     logger.info("%s", _table(summary))
     for note in summary.notes:
@@ -145,7 +148,51 @@ def run_dataset_check(
     }
 
 
-def sample_name(photo: str, *, split: str, taken: set[str]) -> str:
+def _prepare(
+    dataset: CheckedDataset,
+    *,
+    folder: Path,
+    convert_from: str | None,
+    split_percents: tuple[float, float] | None,
+) -> None:
+    """Convert and split, if asked to."""
+    if convert_from not in (None, _SOURCE):
+        raise ConvertFailedError(
+            f"CheckDataset.convert.src_dataset_type is {convert_from!r}; expected {_SOURCE}, the one source "
+            f"format; data sets of the type {dataset.dataset_type} need no conversion"
+        )
+    if split_percents is not None:
+        from paddlex.data.splitting import require_percents
+
+        split_percents = require_percents(*split_percents)
+    folder.mkdir(parents=True, exist_ok=True)
+    if convert_from is not None:
+        dataset.convert_from_labelme()
+        logger.info("Convert dataset successfully !")
+    if split_percents is not None:
+        one_sided = dataset.split(*split_percents)
+        if one_sided:
+            logger.warning(
+                "Too few photos show these classes to put them on both sides: %s",
+                ", ".join(one_sided[:_SHOWN]),
+            )
+        logger.info("Split dataset successfully !")
+
+
+def _draw_samples(dataset: CheckedDataset, split: str, folder: Path, taken: set[str]) -> list[str]:
+    """Write the drawings of some photos of a split; returns their names below `folder`."""
+    from paddlex.utils.images import write_image
+
+    names = []
+    drawings = dataset.draw_samples(split, _NUM_SAMPLES)
+    for photo, drawing in progress(drawings, description=f"Drawing samples of {split}"):
+        name = _sample_name(photo, split=split, taken=taken)
+        write_image(folder / name, drawing)
+        names.append(name)
+    return names
+
+
+def _sample_name(photo: str, *, split: str, taken: set[str]) -> str:
     """Name of a photo's drawing: the photo's own, unless the other split has taken it; marks it as taken.
 
     Args:

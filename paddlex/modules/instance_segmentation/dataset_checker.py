@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlex.data.checks import Problem, check_coco_dataset
-from paddlex.modules.dataset_check import DatasetSummary, SplitSummary, run_dataset_check, sample_name
-from paddlex.utils.errors import ConvertFailedError
-from paddlex.utils.logging import logger
-from paddlex.utils.progress import progress
+from paddlex.modules.dataset_check import DatasetSummary, SplitSummary, run_dataset_check
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["check_dataset"]
 
 _SPLITS = ("train", "val")
-_NUM_SAMPLES = 10
 # From this share on, a warning about tiny objects is due.
 _MANY_TINY = 0.2
 
@@ -60,10 +56,6 @@ def check_dataset(
         DatasetFileNotFoundError: there is no such folder.
         ConvertFailedError, SplitFailedError: if those steps fail; the data set is then as it was before them.
     """
-    if split_percents is not None:
-        from paddlex.data.splitting import require_percents
-
-        split_percents = require_percents(*split_percents)
     dataset = _CocoInstanceDataset(
         dataset_dir=Path(dataset_dir),
         num_classes=num_classes,
@@ -91,27 +83,18 @@ class _CocoInstanceDataset:
     num_workers: int
     dataset_type: str = "COCOInstSegDataset"
 
-    def convert(self, source_type: str) -> None:
-        if source_type != "LabelMe":
-            raise ConvertFailedError(
-                f"CheckDataset.convert.src_dataset_type is {source_type!r}; expected LabelMe, the one source "
-                "format of instance segmentation; COCO sets need no conversion"
-            )
+    def convert_from_labelme(self) -> None:
         from paddlex.data.formats.labelme_to_coco import convert_labelme_to_coco
 
         convert_labelme_to_coco(self.dataset_dir, seed=self.seed)
 
-    def split(self, train_percent: float, val_percent: float) -> None:
+    def split(self, train_percent: float, val_percent: float) -> Sequence[str]:
         from paddlex.data.splitting import split_coco_dataset
 
         summary = split_coco_dataset(
             self.dataset_dir, train_percent=train_percent, val_percent=val_percent, seed=self.seed
         )
-        if summary.one_sided_classes:
-            logger.warning(
-                "Too few photos show these classes to put them on both sides: %s",
-                ", ".join(summary.one_sided_classes[:20]),
-            )
+        return summary.one_sided_classes
 
     def check(self) -> list[Problem]:
         return check_coco_dataset(
@@ -134,24 +117,15 @@ class _CocoInstanceDataset:
             problems=_tiny_objects(statistics),
         )
 
-    def draw_samples(self, folder: Path) -> dict[str, list[str]]:
-        taken: set[str] = set()
-        return {split: self._draw_split(split, folder, taken) for split in _SPLITS}
-
-    def _draw_split(self, split: str, folder: Path, taken: set[str]) -> list[str]:
+    def draw_samples(self, split: str, count: int) -> Iterator[tuple[str, NDArray[Any]]]:
         from paddlex.data.formats.coco import resolve_photo
-        from paddlex.utils.images import write_image
 
         coco = self._read(split)
         images_dir = self.dataset_dir / "images"
-        names = []
-        for image in progress(coco.images[:_NUM_SAMPLES], description=f"Drawing samples of {split}"):
+        for image in coco.images[:count]:
             photo = resolve_photo(images_dir, image.file_name)
-            name = sample_name(photo.relative_to(images_dir).as_posix(), split=split, taken=taken)
             annotations = [item for item in coco.annotations if item.image_id == image.id]
-            write_image(folder / name, _draw(photo, annotations, coco))
-            names.append(name)
-        return names
+            yield photo.relative_to(images_dir).as_posix(), _draw(photo, annotations, coco)
 
     def _read(self, split: str) -> CocoFile:
         from paddlex.data.formats.coco import read_coco

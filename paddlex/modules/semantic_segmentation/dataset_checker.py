@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from paddlex.data.checks import Problem, SemanticScan, check_semantic_dataset
-from paddlex.modules.dataset_check import DatasetSummary, SplitSummary, run_dataset_check, sample_name
-from paddlex.utils.errors import ConvertFailedError
-from paddlex.utils.logging import logger
-from paddlex.utils.progress import progress
+from paddlex.modules.dataset_check import DatasetSummary, SplitSummary, run_dataset_check
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +16,6 @@ if TYPE_CHECKING:
     from paddlex.data.formats.pair_list import Pair
 
 __all__ = ["check_dataset"]
-
-_NUM_SAMPLES = 10
 
 
 def check_dataset(
@@ -54,10 +49,6 @@ def check_dataset(
         DatasetFileNotFoundError: there is no such folder.
         ConvertFailedError, SplitFailedError: if those steps fail; the data set is then as it was before them.
     """
-    if split_percents is not None:
-        from paddlex.data.splitting import require_percents
-
-        split_percents = require_percents(*split_percents)
     dataset = _MaskedDataset(Path(dataset_dir), num_classes=num_classes, seed=seed, num_workers=num_workers)
     return run_dataset_check(
         dataset,
@@ -79,17 +70,12 @@ class _MaskedDataset:
         self._seed = seed
         self._num_workers = num_workers
 
-    def convert(self, source_type: str) -> None:
-        if source_type != "LabelMe":
-            raise ConvertFailedError(
-                f"CheckDataset.convert.src_dataset_type is {source_type!r}; expected LabelMe, the one source "
-                "format of semantic segmentation; sets with masks need no conversion"
-            )
+    def convert_from_labelme(self) -> None:
         from paddlex.data.formats.labelme_to_masks import convert_labelme_to_masks
 
         convert_labelme_to_masks(self._dataset_dir, seed=self._seed, num_workers=self._num_workers)
 
-    def split(self, train_percent: float, val_percent: float) -> None:
+    def split(self, train_percent: float, val_percent: float) -> Sequence[str]:
         from paddlex.data.semantic_splitting import split_semantic_dataset
 
         summary = split_semantic_dataset(
@@ -99,11 +85,7 @@ class _MaskedDataset:
             seed=self._seed,
             num_workers=self._num_workers,
         )
-        if summary.one_sided_classes:
-            logger.warning(
-                "Too few photos show these classes to put them on both sides: %s",
-                ", ".join(summary.one_sided_classes[:20]),
-            )
+        return summary.one_sided_classes
 
     def check(self) -> list[Problem]:
         return self._scan.problems
@@ -132,23 +114,11 @@ class _MaskedDataset:
         counts = [sum(index in labels for labels in shown) for index in range(num_classes)]
         return SplitSummary(photos=len(pairs), class_counts=counts)
 
-    def draw_samples(self, folder: Path) -> dict[str, list[str]]:
-        taken: set[str] = set()
-        return {split: self._draw_split(split, folder, taken) for split in self._scan.pairs}
-
-    def _draw_split(self, split: str, folder: Path, taken: set[str]) -> list[str]:
-        from paddlex.utils.images import write_image
-
-        names = []
-        for pair in progress(
-            self._scan.pairs[split][:_NUM_SAMPLES], description=f"Drawing samples of {split}"
-        ):
+    def draw_samples(self, split: str, count: int) -> Iterator[tuple[str, NDArray[Any]]]:
+        for pair in self._scan.pairs[split][:count]:
             photo = PurePosixPath(pair.image)
             below = photo.relative_to("images") if photo.is_relative_to("images") else photo
-            name = sample_name(below.as_posix(), split=split, taken=taken)
-            write_image(folder / name, self._draw(pair))
-            names.append(name)
-        return names
+            yield below.as_posix(), self._draw(pair)
 
     def _draw(self, pair: Pair) -> NDArray[Any]:
         """The upright photo, (H, W, 3) uint8 RGB, tinted by class in the colours of mask files."""
