@@ -45,6 +45,7 @@ PADDLE_USERS = (
     "modules/instance_segmentation/fast_graph.py",
     "modules/export",
     "modules/paddle_device.py",
+    "modules/prune",
     "modules/recipe_loop.py",
     "modules/run_environment.py",
     "modules/evaluation_batches.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 import paddle
 from paddle import nn
 
-import paddlex
+from paddlex.nn.tracing import trace_as_written
 from paddlex.utils.errors import ExportError
 
 __all__ = ["on_cpu", "save_static_graph"]
@@ -32,7 +32,7 @@ def save_static_graph(
     Raises:
         ExportError: if Paddle is set to write another format.
     """
-    _trace_as_written()
+    trace_as_written()
     specs = [paddle.static.InputSpec(list(shape), "float32", key) for key, shape in inputs.items()]
     traced = paddle.jit.to_static(layer, input_spec=specs, full_graph=True)
     paddle.jit.save(traced, str(folder / name))
@@ -42,12 +42,6 @@ def save_static_graph(
             "Paddle wrote its old graph format; unset FLAGS_enable_pir_api and FLAGS_json_format_model"
         )
     return graph
-
-
-def _trace_as_written() -> None:
-    # Paddle would translate our source first, looking for branches on tensors. There are none, and the
-    # translation does not know all of Python (`zip(..., strict=True)` stops it).
-    paddle.jit.ignore_module([paddlex])
 
 
 @contextlib.contextmanager

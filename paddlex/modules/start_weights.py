@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from paddle import nn
 
+from paddlex.modules.model_info import read_model_info
 from paddlex.repo_apis.pretrained import PretrainedWeights
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
@@ -69,7 +70,7 @@ def find_start_weights(wanted: str | None, spec: ModelSpec) -> StartWeights:
     if wanted.lower() in {"scratch", "none"}:
         return StartWeights(from_scratch=True)
     if Path(wanted).is_file():
-        return _read(Path(wanted).resolve())
+        return _own(Path(wanted).resolve(), spec)
     published = {name.lower(): weights for name, weights in spec.start_weights.items()}
     if wanted.lower() in published:
         return _fetch(published[wanted.lower()])
@@ -95,6 +96,13 @@ def _published_or_scratch(spec: ModelSpec) -> StartWeights:
             "with Train.pretrain_weight_path=scratch"
         )
         return StartWeights(from_scratch=True)
+
+
+def _own(path: Path, spec: ModelSpec) -> StartWeights:
+    """Weights in a file, and what the network was built with if the file's neighbour tells: pruned, say."""
+    info = read_model_info(path)
+    network = info.network if info is not None and info.model_name == spec.name else {}
+    return replace(_read(path), network=network)
 
 
 def _fetch(weights: PretrainedWeights) -> StartWeights:

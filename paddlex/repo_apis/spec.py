@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -86,6 +86,7 @@ class ModelSpec:
         *,
         num_classes: int,
         eval_size: tuple[int, int] | None = None,
+        channels: Mapping[str, Sequence[int | None]] | None = None,
         quantization: Mapping[str, Any] | None = None,
         **options: Any,  # noqa: ANN401 (the builder types them)
     ) -> nn.Layer:
@@ -95,16 +96,24 @@ class ModelSpec:
             num_classes: object classes, without background.
             eval_size: (height, width) of the network input at evaluation, for what can be tabulated; None is
                 the builder's default. Without meaning where photos keep their aspect.
+            channels: shapes of what pruning made smaller, see `nn.channels.fit_channels`.
             quantization: values of a `QuantizationConfig` that the network is trained or deployed under, last
                 of all; None for a float network.
             **options: further keyword arguments of the builder, above the recipe's.
+
+        Raises:
+            WeightsError: if `channels` are another network's.
         """
         prepare_cpu()
         if eval_size is not None and not self.recipe.keep_ratio:
             options["eval_size"] = eval_size
         module, _, function = self.builder.partition(":")
         build = getattr(importlib.import_module(module), function)
-        network = build(num_classes=num_classes, **{**self.recipe.network, **options})
+        network: nn.Layer = build(num_classes=num_classes, **{**self.recipe.network, **options})
+        if channels:
+            from paddlex.nn.channels import fit_channels
+
+            fit_channels(network, channels)
         if quantization is not None:
             from paddlex.nn.quantization import QuantizationConfig, quantize_network
 

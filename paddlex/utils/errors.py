@@ -18,6 +18,7 @@ line prints it without a traceback; anything that is not a `PaddleXError` is our
     ├── DownloadError
     ├── InputError                 input of a prediction, drawing or analysis
     ├── ExportError                export failed or differs from the network
+    ├── PruneError                 channels cannot be removed as wished
     ├── TrainingDivergedError      NaN or Inf in a loss
     ├── MissingDependencyError     an optional package is absent
     └── ShapeError                 arrays that do not fit together
@@ -41,6 +42,7 @@ __all__ = [
     "InputError",
     "MissingDependencyError",
     "PaddleXError",
+    "PruneError",
     "ShapeError",
     "SplitFailedError",
     "TrainingDivergedError",
@@ -130,6 +132,10 @@ class InputError(PaddleXError):
 
 class ExportError(PaddleXError):
     """The export failed, or its outputs differ from the network's."""
+
+
+class PruneError(PaddleXError):
+    """Channels cannot be removed as wished, or their sensitivities do not belong to the network."""
 
 
 class TrainingDivergedError(PaddleXError):

@@ -1,0 +1,1 @@
+"""Networks made smaller and faster: channels pruned, weights and activations quantised."""
