@@ -25,7 +25,7 @@ from rich.progress import TransferSpeedColumn as SpeedColumn
 from paddlex.utils.errors import DownloadError
 from paddlex.utils.logging import console, logger
 
-__all__ = ["cache_home", "cached_path", "fetch", "is_offline", "is_url"]
+__all__ = ["cache_home", "cached_path", "checked", "fetch", "is_offline", "is_url"]
 
 _ATTEMPTS = 5
 _BACKOFF_SECONDS = 1.0
@@ -74,7 +74,7 @@ def fetch(url: str, *, folder: Path | str | None = None, sha256: str | None = No
     """
     path = cached_path(url, folder=folder)
     if path.is_file():
-        return _checked(path, url, sha256)
+        return checked(path, url, sha256)
     if is_offline():
         raise DownloadError(f"{url}: not downloaded, PADDLE_PDX_OFFLINE is set; {_by_hand(path)}")
     try:
@@ -89,6 +89,20 @@ def fetch(url: str, *, folder: Path | str | None = None, sha256: str | None = No
     return path
 
 
+def checked(path: Path, source: str, sha256: str | None) -> Path:
+    """`path`, if its checksum is the expected one or none is expected.
+
+    Raises:
+        DownloadError: if it differs from that of `source`.
+    """
+    if sha256 is not None and _sha256(path) != sha256.lower():
+        raise DownloadError(
+            f"{path}: the checksum differs from the one published for {source}; "
+            "the file is damaged or another one: delete it and run again"
+        )
+    return path
+
+
 def _safe_name(text: str) -> str:
     # Colons and the like are no file names on Windows, and ".." would leave the cache.
     return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", text).strip(". ") or "_"
@@ -96,15 +110,6 @@ def _safe_name(text: str) -> str:
 
 def _by_hand(path: Path) -> str:
     return f"download it on another machine and put it at {path}"
-
-
-def _checked(path: Path, url: str, sha256: str | None) -> Path:
-    if sha256 is not None and _sha256(path) != sha256.lower():
-        raise DownloadError(
-            f"{path}: the checksum differs from the one published for {url}; "
-            "the file is damaged or another one: delete it and run again"
-        )
-    return path
 
 
 def _sha256(path: Path) -> str:

@@ -159,7 +159,10 @@ def safe_extract(archive: Path | str, folder: Path | str) -> Path:
                 raise FileFormatError(f"{archive}: neither a zip nor a tar archive")
         except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise FileFormatError(f"{archive}: damaged archive ({error}); download it again") from error
-        shutil.copytree(stage, folder, dirs_exist_ok=True)
+        if folder.exists():
+            shutil.copytree(stage, folder, dirs_exist_ok=True)
+        else:
+            stage.replace(folder)
     return folder
 
 
