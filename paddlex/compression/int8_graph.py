@@ -38,7 +38,7 @@ def make_int8_graph(
     Args:
         model: in float; it stays as it is.
         layers: of the network it was made from.
-        feeds: inputs by name, one mapping a run: they show the ranges of tensors that no layer has a scale for.
+        feeds: inputs by name, one mapping a run: what shows the ranges of tensors no layer has a scale for.
 
     Returns:
         A graph of the same inputs and outputs.

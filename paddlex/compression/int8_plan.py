@@ -2,8 +2,8 @@
 
 A convolution or product computes in integers where its input and its output are quantised. Its output is, if
 another such operator follows somewhere; so the last ones, whose values users see, stay exact. What stands in
-between joins in where every runtime has it in integers. An activation that only cuts off negative values needs
-no operator: unsigned integers have none.
+between joins in where runtimes have it in integers. An activation that only cuts off negative values needs no
+operator: unsigned integers have none.
 """
 
 from __future__ import annotations

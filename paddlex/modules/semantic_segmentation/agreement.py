@@ -13,6 +13,10 @@ __all__ = ["PixelAgreement", "compare_pixels", "summarise_pixels"]
 # Of the largest logit: where the two best classes of the network are nearer to each other than this, rounding
 # decides between them. Logits on two runtimes differ by about 1e-6 of it, as measured.
 _ROUNDING = 1e-3
+# Graphs of 8-bit integers: each of their operators rounds to some 1% of its range, which the fake-quantised
+# network does at the layers' inputs only.
+_INTEGER_ROUNDING = 0.1
+_MAX_INTEGER_WRONG = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +27,20 @@ class PixelAgreement:
         pixels: compared.
         differing: share of them that have another class.
         wrong: share that have another class where the network is in no doubt.
+        far_wrong: share that have one which the network gives a tenth of the largest logit less.
     """
 
     pixels: int
     differing: float
     wrong: float
+    far_wrong: float = 0.0
 
-    def problems(self) -> list[str]:
-        """What is more than rounding, one line each."""
+    def problems(self, *, quantized: bool = False) -> list[str]:
+        """What is more than rounding, of floats or of 8-bit integers; one line each."""
+        if quantized:
+            is_far = self.far_wrong > _MAX_INTEGER_WRONG
+            limit = f"limit {_MAX_INTEGER_WRONG:.0%}"
+            return [f"{self.far_wrong:.2%} of the pixels have quite another class, {limit}"] if is_far else []
         return [f"{self.wrong:.2%} of the pixels have another class"] if self.wrong else []
 
     def to_json(self) -> dict[str, float]:
@@ -48,8 +58,13 @@ def compare_pixels(logits: NDArray[np.float32], label_map: NDArray[np.int32]) ->
     best = logits.max(axis=0)
     chosen = np.take_along_axis(logits, label_map[None].astype(np.int64), axis=0)[0]
     differing = logits.argmax(axis=0) != label_map
-    wrong = differing & (best - chosen > _ROUNDING * np.abs(logits).max())
-    return PixelAgreement(pixels=label_map.size, differing=float(differing.mean()), wrong=float(wrong.mean()))
+    behind = (best - chosen) / max(float(np.abs(logits).max()), 1e-12)
+    return PixelAgreement(
+        pixels=label_map.size,
+        differing=float(differing.mean()),
+        wrong=float((differing & (behind > _ROUNDING)).mean()),
+        far_wrong=float((differing & (behind > _INTEGER_ROUNDING)).mean()),
+    )
 
 
 def summarise_pixels(agreements: Sequence[PixelAgreement]) -> PixelAgreement:
@@ -60,4 +75,5 @@ def summarise_pixels(agreements: Sequence[PixelAgreement]) -> PixelAgreement:
         pixels=sum(agreement.pixels for agreement in agreements),
         differing=float(weights @ [agreement.differing for agreement in agreements]),
         wrong=float(weights @ [agreement.wrong for agreement in agreements]),
+        far_wrong=float(weights @ [agreement.far_wrong for agreement in agreements]),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,12 @@ from paddlex.data.transforms.batch import collate
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.pixels import LOGITS_OUTPUT, PixelBackend
+from paddlex.modules.export_int8 import sample_photos_for
 from paddlex.modules.export_onnx import convert_graphs, name_outputs
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.export_run import ExportPlan, run_export
 from paddlex.modules.inference_config import preprocess_operations, semantic_config
-from paddlex.modules.sample_photos import find_sample_photos, wide_and_high
+from paddlex.modules.sample_photos import wide_and_high
 from paddlex.modules.semantic_segmentation.agreement import PixelAgreement, compare_pixels, summarise_pixels
 from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
 from paddlex.modules.semantic_segmentation.evaluator import run_network
@@ -70,7 +71,7 @@ def export(
             operations=trained.operations,
             options=trained.options,
             folder=output_dir,
-            sample_images=find_sample_photos(dataset_dir),
+            sample_images=sample_photos_for(trained.network, dataset_dir),
         )
 
 
@@ -92,7 +93,8 @@ def export_network(
         spec: the model it is of.
         class_names: names in order of class index.
         folder: gets the files; those of an earlier export are replaced together, or not at all.
-        sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
+        sample_images: (H, W, 3) uint8 RGB photos: two of them network and graphs are compared on, all of
+            them show a quantised network's ranges.
         short_side: that photos are resized to by their short side first; None: as they are.
         operations: all that is done to a photo first, as inference.yml lists it; None: what the recipe and
             `short_side` say.
@@ -113,6 +115,7 @@ def export_network(
         options=dict(options or {}),
         operations=operations,
         images=[_limited(image) for image in wide_and_high(sample_images)] if sample_images else [],
+        calibration_images=sample_images,
     )
     return run_export(network, plan, folder=folder)
 
@@ -124,11 +127,13 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
     Attributes:
         options, operations: as `export_network` takes them.
         images: photos to compare on.
+        calibration_images: photos to see ranges on.
     """
 
     options: Mapping[str, Any]
     operations: Sequence[Mapping[str, Any]]
     images: Sequence[NDArray[np.uint8]]
+    calibration_images: Sequence[NDArray[np.uint8]]
 
     @property
     def sample_photos(self) -> int:
@@ -147,6 +152,11 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
             (model,) = convert_graphs([graph])
         name_outputs(model, [LOGITS_OUTPUT])
         return model, {"align_corners": network.align_corners}
+
+    def calibration_inputs(self) -> Iterable[dict[str, NDArray[Any]]]:
+        preprocess = Preprocessor(self.operations, where=self.spec.name)
+        for image in self.calibration_images:
+            yield {"image": collate([preprocess.prepare(image)])["image"]}
 
     def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, PixelAgreement]:
         preprocess = Preprocessor(self.operations, where=self.spec.name)
