@@ -30,7 +30,7 @@ from paddlex.utils.images import read_image
 from paddlex.utils.logging import logger
 from paddlex.utils.progress import progress
 
-__all__ = ["evaluate", "evaluate_network"]
+__all__ = ["evaluate", "evaluate_network", "run_network"]
 
 _MOST_CLASSES_LISTED = 100
 
@@ -136,7 +136,7 @@ def evaluate_network(
     average_precision = CocoAveragePrecision(ground_truth=truth)
     confusion = InstanceConfusion(ground_truth=truth, score=threshold)
     started = time.monotonic()
-    run = run or (lambda batch: _run_network(network, batch))
+    run = run or (lambda batch: run_network(network, batch))
     with evaluation_mode(network):
         for image, detections in _detect_all(
             run, truth["images"], preprocess, batch_size=batch_size, num_workers=num_workers
@@ -184,7 +184,8 @@ def _detect_all(
             yield image, postprocess(raw, size=(image["height"], image["width"]))
 
 
-def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
+def run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
+    """What a network in evaluation mode finds on each photo of a prepared batch."""
     with paddle.no_grad():
         found = network.detect(paddle.to_tensor(batch["image"]), paddle.to_tensor(batch["im_shape"]))
     return raw_from_batch(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import paddle
 from numpy.typing import NDArray
 from paddle import Tensor, nn
 
@@ -16,13 +15,14 @@ from paddlex.data.transforms.batch import Batch
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.choose import detection_backend
-from paddlex.inference.postprocess import RawDetections, postprocess, raw_from_batch
+from paddlex.inference.postprocess import RawDetections, postprocess
 from paddlex.modules.export_int8 import sample_photos_for
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.export_run import ExportPlan, run_export
 from paddlex.modules.inference_config import inference_config, preprocess_operations
 from paddlex.modules.instance_segmentation.agreement import Agreement, compare_detections, summarise
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
+from paddlex.modules.instance_segmentation.evaluator import run_network
 from paddlex.modules.instance_segmentation.fast_graph import make_fast_graph
 from paddlex.modules.sample_photos import wide_and_high
 from paddlex.modules.trained_network import load_trained_network
@@ -140,7 +140,7 @@ class _InstanceExport(ExportPlan[Agreement]):
 
     Attributes:
         input_size: of the network.
-        options: as `export_network` takes them.
+        options, operations: as `export_network` takes them.
         samples: photos to compare on.
         calibration_images: photos to see ranges on.
     """
@@ -185,7 +185,7 @@ class _InstanceExport(ExportPlan[Agreement]):
             }
 
     def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, Agreement]:
-        reference = self.samples.run(lambda batch: _run_network(network, batch))
+        reference = self.samples.run(lambda batch: run_network(network, batch))
         agreements = {}
         for session in sessions:
             backend = detection_backend(session)
@@ -279,14 +279,3 @@ def _limited(operation: Mapping[str, Any]) -> Mapping[str, Any]:
         longest = round(long * factor) if long > 0 else long
         return {**operation, "short_size": round(short * factor), "max_size": longest}
     return operation
-
-
-def _run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
-    with paddle.no_grad():
-        found = network.detect(paddle.to_tensor(batch["image"]), paddle.to_tensor(batch["im_shape"]))
-    return raw_from_batch(
-        {name: value.numpy() for name, value in found.items()},
-        mask_form=network.mask_form,
-        im_shape=batch["im_shape"],
-        input_size=batch["image"].shape[2:],
-    )
