@@ -157,9 +157,6 @@ class PredictSection(_Section):
     kernel_option: KernelOption = KernelOption()
 
 
-_ScaleSource = Literal["abs_max", "range_abs_max", "moving_average_abs_max"]
-
-
 class QuantizeSection(_Section):
     """Mode quantize; what follows `photos` are the keys of `quant_config` in the 2.x interface."""
 
@@ -169,8 +166,12 @@ class QuantizeSection(_Section):
     photos: int = Field(32, ge=1)
     weight_preprocess_type: Literal["PACT"] | None = None
     activation_preprocess_type: Literal["PACT"] | None = None
-    weight_quantize_type: _ScaleSource | Literal["channel_wise_abs_max"] = "channel_wise_abs_max"
-    activation_quantize_type: _ScaleSource = "moving_average_abs_max"
+    weight_quantize_type: Literal[
+        "abs_max", "channel_wise_abs_max", "range_abs_max", "moving_average_abs_max"
+    ] = "channel_wise_abs_max"
+    activation_quantize_type: Literal["abs_max", "range_abs_max", "moving_average_abs_max"] = (
+        "moving_average_abs_max"
+    )
     weight_bits: int = Field(8, ge=1, le=16)
     activation_bits: int = Field(8, ge=1, le=16)
     dtype: Literal["int8", "float32"] = "int8"

@@ -80,6 +80,9 @@ def _quantities(plan: Int8Plan, ranges: Mapping[str, Range]) -> dict[str, _Quant
 
 def _quantity(low: float, high: float, *, trained: tuple[float, int]) -> _Quantity:
     scale, bits = trained
+    if scale > 0 and bits == 8 and low >= 0:
+        # All 255 levels up to the scale: clips where fake quantisation does, at half its steps.
+        return _Quantity(scale / 255, 0)
     if scale > 0:
         levels = max(2 ** (bits - 1) - 1, 1)
         bounds = (0.0 if low >= 0 else -scale, scale)

@@ -27,8 +27,11 @@ from paddlex.modules.semantic_segmentation.agreement import PixelAgreement, comp
 from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
 from paddlex.modules.semantic_segmentation.evaluator import run_network
 from paddlex.modules.trained_network import load_trained_network
+from paddlex.nn.fake_quant import quantizers_off
+from paddlex.nn.quantization import quantization_of
 from paddlex.repo_apis.paddle_seg.network import SemanticNetwork
 from paddlex.repo_apis.spec import ModelSpec
+from paddlex.structures.sample import Sample
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -167,16 +170,16 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
         found: dict[str, list[PixelAgreement]] = {}
         for batch in batches:
             image = collate(batch)["image"]
-            references = [
-                raw.to_logits(sample.moves)
-                for raw, sample in zip(run_network(network, image), batch, strict=True)
-            ]
+            references = _logits(network, image, batch)
+            with quantizers_off(network):
+                exact = _logits(network, image, batch) if quantization_of(network) else references
+            noise = [float(np.abs(a - b).max()) for a, b in zip(references, exact, strict=True)]
             for session in sessions:
                 label = session.name if len(batch) == 1 else f"{session.name}, batch {len(batch)}"
                 raws = PixelBackend(session).run({"image": image})
                 found.setdefault(label, []).extend(
-                    compare_pixels(reference, raw.to_label_map(sample.moves))
-                    for reference, raw, sample in zip(references, raws, batch, strict=True)
+                    compare_pixels(reference, raw.to_label_map(sample.moves), noise=level)
+                    for reference, raw, sample, level in zip(references, raws, batch, noise, strict=True)
                 )
         return {label: summarise_pixels(agreements) for label, agreements in found.items()}
 
@@ -205,6 +208,14 @@ class _CoarseLogits(nn.Layer):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.network.coarse_logits(image)
+
+
+def _logits(
+    network: SemanticNetwork, image: NDArray[np.float32], samples: Sequence[Sample]
+) -> list[NDArray[np.float32]]:
+    """The network's logits (C, H, W) on each photo of a batch."""
+    raws = run_network(network, image)
+    return [raw.to_logits(sample.moves) for raw, sample in zip(raws, samples, strict=True)]
 
 
 def _limited(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
