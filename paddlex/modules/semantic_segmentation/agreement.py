@@ -13,7 +13,7 @@ __all__ = ["PixelAgreement", "compare_pixels", "summarise_pixels"]
 # Of the largest logit: where the two best classes of the network are nearer to each other than this, rounding
 # decides between them. Logits on two runtimes differ by about 1e-6 of it, as measured.
 _ROUNDING = 1e-3
-# Graphs of 8-bit integers round between all their operators, the fake-quantised network at inputs of layers only.
+# Graphs of 8-bit integers round between all operators, the fake-quantised network at inputs of layers only.
 # Where a class is further behind than twice what quantisation itself changed, rounding is no excuse.
 _MAX_FAR_WRONG = 0.02
 
