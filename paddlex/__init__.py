@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from paddlex.det import visualize as visualize_det
     from paddlex.model import create_model
     from paddlex.seg import visualize as visualize_seg
+    from paddlex.v2.load import load_model
 
     log_level: int
     env_info: dict[str, str | int]
@@ -29,6 +30,7 @@ __all__ = [
     "datasets",
     "det",
     "env_info",
+    "load_model",
     "log_level",
     "seg",
     "tools",
@@ -44,6 +46,7 @@ _PACKAGES = ("datasets", "det", "seg", "tools", "transforms", "utils")
 # name -> module, name in it
 _PUBLIC = {
     "create_model": ("paddlex.model", "create_model"),
+    "load_model": ("paddlex.v2.load", "load_model"),
     "visualize_det": ("paddlex.det", "visualize"),
     "visualize_seg": ("paddlex.seg", "visualize"),
 }

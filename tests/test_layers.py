@@ -46,7 +46,6 @@ PADDLE_USERS = (
     "modules/export",
     "modules/paddle_device.py",
     "modules/prune",
-    "modules/quantize_run.py",
     "modules/recipe_loop.py",
     "modules/run_environment.py",
     "modules/evaluation_batches.py",
@@ -55,6 +54,9 @@ PADDLE_USERS = (
     "modules/start_weights.py",
     "modules/trained_network.py",
     "modules/training_run.py",
+    "v2/base.py",
+    "v2/rebuild.py",
+    "v2/run.py",
 )
 
 

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from paddlex.det import transforms
     from paddlex.det.drawing import visualize
     from paddlex.det.error_analysis import coco_error_analysis
+    from paddlex.det.mask_rcnn import MaskRCNN
     from paddlex.det.pr_curve import draw_pr_curve
 
-__all__ = ["coco_error_analysis", "draw_pr_curve", "transforms", "visualize"]
+__all__ = ["MaskRCNN", "coco_error_analysis", "draw_pr_curve", "transforms", "visualize"]
 
 # Public name -> module that defines it; a name of its own module is that module.
 _PUBLIC = {
+    "MaskRCNN": "paddlex.det.mask_rcnn",
     "coco_error_analysis": "paddlex.det.error_analysis",
     "draw_pr_curve": "paddlex.det.pr_curve",
     "transforms": "paddlex.det.transforms",

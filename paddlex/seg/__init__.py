@@ -12,11 +12,26 @@ if TYPE_CHECKING:
     from paddlex.seg import transforms
     from paddlex.seg.confusion import draw_confusion_matrix
     from paddlex.seg.drawing import visualize
+    from paddlex.seg.models import BiSeNetV2, DeepLabV3P, FastSCNN, HRNet, UNet
 
-__all__ = ["draw_confusion_matrix", "transforms", "visualize"]
+__all__ = [
+    "BiSeNetV2",
+    "DeepLabV3P",
+    "FastSCNN",
+    "HRNet",
+    "UNet",
+    "draw_confusion_matrix",
+    "transforms",
+    "visualize",
+]
 
 # Public name -> module that defines it; a name of its own module is that module.
 _PUBLIC = {
+    "BiSeNetV2": "paddlex.seg.models",
+    "DeepLabV3P": "paddlex.seg.models",
+    "FastSCNN": "paddlex.seg.models",
+    "HRNet": "paddlex.seg.models",
+    "UNet": "paddlex.seg.models",
     "draw_confusion_matrix": "paddlex.seg.confusion",
     "transforms": "paddlex.seg.transforms",
     "visualize": "paddlex.seg.drawing",

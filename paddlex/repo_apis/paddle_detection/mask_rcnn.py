@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from paddlex.repo_apis.paddle_detection.backbones.resnet import ResNet, Variant
 from paddlex.repo_apis.paddle_detection.heads.box_head import (
@@ -47,6 +47,8 @@ CASCADE_STAGES = (
     StageSettings(coding_weights=(30.0, 30.0, 15.0, 15.0), match_iou=0.7),
 )
 _NUM_MASK_CONVS = 4
+
+_Group = TypeVar("_Group")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +95,9 @@ def build_mask_rcnn(
     fpn_width: int = 256,
     anchor_sizes: Sequence[Sequence[float]] | None = None,
     anchor_ratios: Sequence[float] = (0.5, 1.0, 2.0),
-    train_proposals: ProposalLimits | None = None,
-    test_proposals: ProposalLimits | None = None,
-    rpn_criterion: RPNCriterion = RPNCriterion(),  # noqa: B008 (frozen)
+    train_proposals: ProposalLimits | Mapping[str, Any] | None = None,
+    test_proposals: ProposalLimits | Mapping[str, Any] | None = None,
+    rpn_criterion: RPNCriterion | Mapping[str, Any] = RPNCriterion(),  # noqa: B008 (frozen)
     stages: Sequence[StageSettings] = (StageSettings(),),
     roi_sampler: RoISampler = RoISampler(),  # noqa: B008 (frozen)
     roi_criterion: RoICriterion = RoICriterion(),  # noqa: B008 (frozen)
@@ -103,9 +105,11 @@ def build_mask_rcnn(
     mask_resolution: int | None = None,
     sampling_ratio: int = 0,
     aligned: bool = False,
-    detection_limits: DetectionLimits = DetectionLimits(),  # noqa: B008 (frozen)
+    detection_limits: DetectionLimits | Mapping[str, Any] = DetectionLimits(),  # noqa: B008 (frozen)
 ) -> MaskRCNN:
     """Compose a Mask R-CNN from all its parameters.
+
+    Where a group of numbers is expected, a mapping of their names does, so that files can hold them.
 
     Args:
         num_classes: classes without the background.
@@ -173,15 +177,15 @@ def build_mask_rcnn(
             num_convs=_NUM_MASK_CONVS if with_fpn else 0,
         ),
         anchors=anchors,
-        train_proposals=train_proposals or layout.train_proposals,
-        test_proposals=test_proposals or layout.test_proposals,
+        train_proposals=_made(ProposalLimits, train_proposals or layout.train_proposals),
+        test_proposals=_made(ProposalLimits, test_proposals or layout.test_proposals),
         roi_pooler=RoIAlign(
             backbone.strides, resolution=box_resolution, sampling_ratio=sampling_ratio, aligned=aligned
         ),
         mask_pooler=mask_pooler,
         mask_resolution=mask_resolution,
-        detection_limits=detection_limits,
-        rpn_criterion=rpn_criterion,
+        detection_limits=_made(DetectionLimits, detection_limits),
+        rpn_criterion=_made(RPNCriterion, rpn_criterion),
         roi_sampler=roi_sampler,
         roi_criterion=roi_criterion,
     )
@@ -239,6 +243,10 @@ def build_cascade_mask_rcnn_r50_vd_ssld_v2_fpn(
     """
     variant: dict[str, Any] = {"variant": "d", "backbone_learning_rates": (0.05, 0.05, 0.1, 0.15)}
     return build_cascade_mask_rcnn_r50_fpn(num_classes=num_classes, **(variant | options))
+
+
+def _made(kind: type[_Group], value: _Group | Mapping[str, Any]) -> _Group:
+    return kind(**value) if isinstance(value, Mapping) else value
 
 
 def _check(
