@@ -22,7 +22,7 @@ __all__ = ["CONFIG_FOLDER", "Config", "Mode", "load_config"]
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
-Mode = Literal["check_dataset", "train", "evaluate", "export", "predict"]
+Mode = Literal["check_dataset", "train", "evaluate", "export", "predict", "quantize"]
 
 
 class _Section(BaseModel):
@@ -157,6 +157,34 @@ class PredictSection(_Section):
     kernel_option: KernelOption = KernelOption()
 
 
+class QuantizeSection(_Section):
+    """Mode quantize; what follows `photos` are the keys of `quant_config` in the 2.x interface."""
+
+    weight_path: str | None = None
+    method: Literal["ptq", "qat"] = "ptq"
+    calibration: Literal["minmax", "percentile", "entropy"] = "percentile"
+    photos: int = Field(32, ge=1)
+    weight_preprocess_type: Literal["PACT"] | None = None
+    activation_preprocess_type: Literal["PACT"] | None = None
+    weight_quantize_type: Literal[
+        "abs_max", "channel_wise_abs_max", "range_abs_max", "moving_average_abs_max"
+    ] = "channel_wise_abs_max"
+    activation_quantize_type: Literal["abs_max", "range_abs_max", "moving_average_abs_max"] = (
+        "moving_average_abs_max"
+    )
+    weight_bits: int = Field(8, ge=1, le=16)
+    activation_bits: int = Field(8, ge=1, le=16)
+    dtype: Literal["int8", "float32"] = "int8"
+    window_size: int = Field(10000, ge=1)
+    moving_rate: float = Field(0.9, ge=0, lt=1)
+    quantizable_layer_type: list[Literal["Conv2D", "Conv2DTranspose", "Linear"]] = ["Conv2D", "Linear"]
+    skip: list[str] | None = None
+
+    def quant_config(self) -> dict[str, Any]:
+        """The keys of `quant_config`."""
+        return self.model_dump(exclude={"weight_path", "method", "calibration", "photos"})
+
+
 class Config(_Section):
     """A validated configuration.
 
@@ -172,6 +200,7 @@ class Config(_Section):
     Evaluate: EvaluateSection = EvaluateSection()
     Export: ExportSection = ExportSection()
     Predict: PredictSection = PredictSection()
+    Quantize: QuantizeSection = QuantizeSection()
     explicit: frozenset[str] = Field(frozenset(), exclude=True)
 
     def chosen(self, path: str) -> bool:

@@ -19,6 +19,7 @@ from paddlex.utils.logging import logger
 
 if TYPE_CHECKING:
     from paddlex.repo_apis.spec import ModelSpec, Task
+    from paddlex.training.options import TrainOptions
 
 __all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_SUCCESS", "EXIT_USAGE", "run"]
 
@@ -152,11 +153,11 @@ def _check_dataset(config: Config, spec: ModelSpec) -> Fields:
     )
 
 
-def _train(config: Config, spec: ModelSpec) -> Fields:
+def _train_options(config: Config, spec: ModelSpec) -> TrainOptions:
     from paddlex.training.options import TrainOptions
 
     train = config.Train
-    options = TrainOptions(
+    return TrainOptions(
         num_classes=_chosen_classes(config),
         **{"iterations" if spec.counts_iterations else "epochs": train.epochs_iters},
         batch_size=train.batch_size,
@@ -184,13 +185,16 @@ def _train(config: Config, spec: ModelSpec) -> Fields:
         keep_checkpoints=train.keep_checkpoints,
         allow_empty=train.allow_empty,
     )
+
+
+def _train(config: Config, spec: ModelSpec) -> Fields:
     return _call(
         spec.task,
         "trainer:train",
         spec=spec,
         dataset_dir=Path(config.Global.dataset_dir),
         output_dir=Path(config.Global.output),
-        options=options,
+        options=_train_options(config, spec),
         config_text=_as_yaml(config),
     )
 
@@ -251,17 +255,42 @@ def _predict(config: Config, spec: ModelSpec) -> Fields:
     )
 
 
+def _quantize(config: Config, spec: ModelSpec) -> Fields:
+    from paddlex.modules.quantize_run import QuantizeOptions
+    from paddlex.nn.quantization import QuantizationConfig
+
+    section = config.Quantize
+    return _call(
+        spec.task,
+        "quantizer:quantize",
+        spec=spec,
+        dataset_dir=Path(config.Global.dataset_dir),
+        output_dir=Path(config.Global.output),
+        weight_path=_weights(section.weight_path, "Quantize.weight_path"),
+        options=QuantizeOptions(
+            method=section.method,
+            config=QuantizationConfig.from_mapping(section.quant_config(), place="Quantize"),
+            calibration=section.calibration,
+            photos=section.photos,
+            device=_device(config),
+        ),
+        training=_train_options(config, spec),
+        config_text=_as_yaml(config),
+    )
+
+
 _MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
     "check_dataset": _check_dataset,
     "train": _train,
     "evaluate": _evaluate,
     "export": _export,
     "predict": _predict,
+    "quantize": _quantize,
 }
 
 
 # Modes that load Paddle for certain; a prediction may need the Paddle backend, which sees to it itself.
-_PADDLE_MODES = ("train", "evaluate", "export")
+_PADDLE_MODES = ("train", "evaluate", "export", "quantize")
 
 
 # --------------------------------------------------------------------------- what only one task knows

@@ -46,6 +46,7 @@ PADDLE_USERS = (
     "modules/export",
     "modules/paddle_device.py",
     "modules/prune",
+    "modules/quantize_run.py",
     "modules/recipe_loop.py",
     "modules/run_environment.py",
     "modules/evaluation_batches.py",

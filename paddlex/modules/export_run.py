@@ -5,21 +5,25 @@ from __future__ import annotations
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 from paddle import nn
 
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.onnx import OnnxSession
 from paddlex.inference.backends.paddle import PaddleSession
+from paddlex.modules.export_int8 import Latency, prepare_quantized, quantized_graph
 from paddlex.modules.export_onnx import write_onnx
 from paddlex.modules.export_paddle import on_cpu
 from paddlex.modules.inference_config import write_inference_config
+from paddlex.nn.fake_quant import quantizers_off
+from paddlex.nn.quantization import quantization_of, quantize_network
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.utils.device import Device
 from paddlex.utils.errors import ExportError, MissingDependencyError
@@ -38,8 +42,8 @@ _CPU = Device("cpu")
 class Comparison(Protocol):
     """How far a graph agrees with the network."""
 
-    def problems(self) -> list[str]:
-        """What is more than rounding, one line each."""
+    def problems(self, *, quantized: bool = False) -> list[str]:
+        """What is more than rounding, of floats or of 8-bit integers; one line each."""
 
     def to_json(self) -> dict[str, float]:
         """Fields for a result file."""
@@ -82,6 +86,10 @@ class ExportPlan(ABC, Generic[Compared]):
         """The fast graph, and properties of its file beside `about`."""
 
     @abstractmethod
+    def calibration_inputs(self) -> Iterable[dict[str, NDArray[Any]]]:
+        """What the fast graph may be fed with, for each sample photo, to see the ranges of its tensors."""
+
+    @abstractmethod
     def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, Compared]:
         """Run network and graphs on sample photos; a comparison for each way to call a graph."""
 
@@ -114,16 +122,17 @@ def run_export(network: nn.Layer, plan: ExportPlan[Any], *, folder: Path) -> dic
         stage = Path(temporary)
         deployed = _deployed_copy(network, plan)
         write_inference_config(stage, plan.config)
-        plan.save_official_graph(deployed, stage)
-        onnx_skipped = _save_onnx(deployed, stage, plan)
-        comparisons = plan.compare(deployed, _open_graphs(stage))
-        _require_agreement(comparisons)
+        with quantizers_off(deployed):
+            plan.save_official_graph(deployed, stage)
+        onnx_skipped, latency = _save_onnx(deployed, stage, plan)
+        comparisons = _compare(deployed, stage, plan, is_int8=latency is not None)
         _put_in_place(stage, folder)
     logger.info("%s: exported in %.0f s; %s", folder, time.monotonic() - started, plan.in_words(comparisons))
     return {
         **plan.about,
         "files": [name for name in _FILES if (folder / name).is_file()],
         "onnx_skipped": onnx_skipped,
+        **({} if latency is None else {"int8": latency.to_json()}),
         "sample_photos": plan.sample_photos,
         "differences": {name: comparison.to_json() for name, comparison in comparisons.items()},
     }
@@ -132,6 +141,9 @@ def run_export(network: nn.Layer, plan: ExportPlan[Any], *, folder: Path) -> dic
 def _deployed_copy(network: nn.Layer, plan: ExportPlan[Any]) -> nn.Layer:
     """A copy in evaluation mode, its re-parameterisable parts fused."""
     copy = plan.build()
+    config = quantization_of(network)
+    if config is not None:
+        quantize_network(copy, config)
     weights = {name: value.astype("float32").numpy() for name, value in network.state_dict().items()}
     broken = next((name for name, value in weights.items() if not np.isfinite(value).all()), None)
     if broken is not None:
@@ -140,19 +152,47 @@ def _deployed_copy(network: nn.Layer, plan: ExportPlan[Any]) -> nn.Layer:
         )
     copy.set_state_dict({name: paddle.to_tensor(weights[name]) for name in copy.state_dict()})
     copy.eval()
+    prepare_quantized(copy)
     copy.fuse_for_deploy()
+    prepare_quantized(copy)  # what fusing put in the place of quantised layers
     return copy
 
 
-def _save_onnx(network: nn.Layer, stage: Path, plan: ExportPlan[Any]) -> str | None:
-    """Write inference.onnx with properties; returns why not if a package is missing."""
+def _save_onnx(network: nn.Layer, stage: Path, plan: ExportPlan[Any]) -> tuple[str | None, Latency | None]:
+    """Write inference.onnx with properties.
+
+    Returns:
+        Why it is not written, if a package is missing; and, if it computes in integers, how fast.
+    """
+    latency = None
     try:
-        model, properties = plan.make_onnx(network)
+        with quantizers_off(network):
+            model, properties = plan.make_onnx(network)
+        config = quantization_of(network)
+        if config is not None:
+            properties["quantization"] = config.to_mapping()
+        if config is not None and config.fits_int8:
+            model, latency = quantized_graph(network, model, inputs=list(plan.calibration_inputs()))
         write_onnx(model, stage / "inference.onnx", metadata={**plan.about, **properties})
     except MissingDependencyError as error:
         logger.warning("inference.onnx, the fast graph for CPUs, is not written: %s", error)
-        return str(error)
-    return None
+        return str(error), None
+    return None, latency
+
+
+def _compare(network: nn.Layer, stage: Path, plan: ExportPlan[Any], *, is_int8: bool) -> dict[str, Any]:
+    """Compare each graph with the network; an integer graph with the network as it rounds itself."""
+    sessions = _open_graphs(stage)
+    exact = [session for session in sessions if not (is_int8 and session.name == "onnx")]
+    rounded = [session for session in sessions if session not in exact]
+    with quantizers_off(network):
+        comparisons: dict[str, Any] = plan.compare(network, exact)
+    _require_agreement(comparisons)
+    if rounded:
+        of_integers = {f"{name}, int8": found for name, found in plan.compare(network, rounded).items()}
+        _require_agreement(of_integers, quantized=True)
+        comparisons |= of_integers
+    return comparisons
 
 
 def _open_graphs(stage: Path) -> list[GraphSession]:
@@ -167,9 +207,11 @@ def _open_graphs(stage: Path) -> list[GraphSession]:
     return sessions
 
 
-def _require_agreement(comparisons: Mapping[str, Comparison]) -> None:
+def _require_agreement(comparisons: Mapping[str, Comparison], *, quantized: bool = False) -> None:
     problems = [
-        f"{name}: {line}" for name, comparison in comparisons.items() for line in comparison.problems()
+        f"{name}: {line}"
+        for name, comparison in comparisons.items()
+        for line in comparison.problems(quantized=quantized)
     ]
     if problems:
         raise ExportError(

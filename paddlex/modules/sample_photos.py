@@ -24,12 +24,15 @@ def find_sample_photos(folder: Path | None, *, count: int = 3) -> list[NDArray[n
     """Up to `count` readable photos from a folder and those below it, else a drawn pattern.
 
     Args:
-        folder: a data set, or None.
+        folder: a data set, or None; where it has a folder `images`, only that is searched, for masks are no
+            photos.
         count: photos wanted.
 
     Returns:
         At least one (H, W, 3) uint8 RGB array, sides at most 640 pixels.
     """
+    if folder is not None and (folder / "images").is_dir():
+        folder = folder / "images"
     found = list(itertools.islice(_readable(folder), count)) if folder is not None else []
     return found or [_pattern(seed) for seed in range(2)]
 

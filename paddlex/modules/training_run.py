@@ -91,6 +91,7 @@ def run_training(
     output_dir: Path,
     options: TrainOptions,
     config_text: str,
+    start: StartWeights | None = None,
 ) -> dict[str, Any]:
     """Train a model, evaluate it as it goes, and export the best and the last.
 
@@ -102,6 +103,8 @@ def run_training(
             config.yaml and train_results.json. Checkpoints of an earlier run are moved to previous_<n>/.
         options: the user's choices.
         config_text: what config.yaml shall hold.
+        start: what to begin with, in place of `options.pretrain_weights`; a resumed run goes on with what it
+            began with.
 
     Returns:
         Fields of train_result.json.
@@ -115,7 +118,8 @@ def run_training(
         resumed_from = _checkpoint_to_resume(options.resume_path, store)
         datasets = task.read_datasets(spec, dataset_dir, options)
         # Before an earlier run is moved: the start weights may be that run's.
-        start = _start_weights(options, spec, resumed_from=resumed_from)
+        if start is None or resumed_from is not None:
+            start = _start_weights(options, spec, resumed_from=resumed_from)
         if resumed_from is None:
             _make_room(store)
         log.open(output_dir / _LOG_FILE, append=resumed_from is not None)

@@ -247,7 +247,7 @@ class FakeQuantizer(nn.Layer):
             bound = self.alpha.abs()
             x = paddle.maximum(paddle.minimum(x, bound), -bound)
         with paddle.no_grad():
-            scale = self.scale.observe(x) if self.training else self.scale.value(x)
+            scale = self.scale.observe(x) if self.training else self._settled(x)
         quantized = _StraightThrough.apply(x, scale, self.bits)
         if not self.training:
             quantized = paddle.where(scale > 0, quantized, x)
@@ -256,7 +256,13 @@ class FakeQuantizer(nn.Layer):
     @property
     def learned_scale(self) -> float:
         """The scale of a tensor that is quantised as a whole; 0 when nothing was seen yet."""
-        return float(self.scale.value(paddle.zeros([1])).item())
+        with paddle.no_grad():
+            return float(self._settled(paddle.zeros([1])).item())
+
+    def _settled(self, x: Tensor) -> Tensor:
+        """The scale of evaluation; no larger than alpha, so that clipping at the scale alone is the same."""
+        scale = self.scale.value(x)
+        return scale if self.alpha is None else paddle.minimum(scale, self.alpha.abs())
 
 
 def quantizable_layers(network: nn.Layer, types: Sequence[str]) -> dict[str, tuple[nn.Layer, int]]:

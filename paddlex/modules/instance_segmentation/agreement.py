@@ -45,6 +45,11 @@ _MIN_MEAN_MASK_IOU = 0.95
 # see at the usual threshold must be there.
 _MAX_UNPAIRED_SHARE = 0.02
 _VISIBLE_SCORE = 0.5
+# Graphs of 8-bit integers round between all layers, the fake-quantised network at their inputs only: scores
+# move by some percent. So only what is plainly visible counts, and the other run must have its like.
+_PLAINLY_VISIBLE = 0.6
+_LIKE_IOU = 0.5
+_MAX_UNLIKE_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,8 @@ class Agreement:
         max_box_difference: likewise the largest, pixels of the photo.
         mean_mask_iou: over the pairs; two empty masks agree.
         min_mask_iou: over the pairs.
+        visible: detections of either run that users see at the usual threshold, and that are clear of it.
+        visible_unlike: those of them whose like the other run does not see, at any score.
     """
 
     found: int
@@ -75,9 +82,13 @@ class Agreement:
     max_box_difference: float
     mean_mask_iou: float
     min_mask_iou: float
+    visible: int = 0
+    visible_unlike: int = 0
 
-    def problems(self) -> list[str]:
-        """What is beyond the limits, one line each."""
+    def problems(self, *, quantized: bool = False) -> list[str]:
+        """What is beyond the limits, of floats or of 8-bit integers; one line each."""
+        if quantized:
+            return self._problems_of_integers()
         lines = []
         if self.found and not self.compared:
             lines.append("nothing to compare: all scores are equal, or not finite")
@@ -98,6 +109,14 @@ class Agreement:
             lines.append(f"mean mask IoU {self.mean_mask_iou:.3f}, limit {_MIN_MEAN_MASK_IOU}")
         return lines
 
+    def _problems_of_integers(self) -> list[str]:
+        if self.visible_unlike <= _MAX_UNLIKE_SHARE * self.visible:
+            return []
+        return [
+            f"{self.visible_unlike} of {self.visible} visible detections have no like, "
+            f"limit {_MAX_UNLIKE_SHARE:.0%}"
+        ]
+
     def to_json(self) -> dict[str, float]:
         """Fields for a result file."""
         return asdict(self)
@@ -117,6 +136,7 @@ def compare_detections(reference: Detections, other: Detections) -> Agreement:
     counted = np.isin(rows, asked)
     scores = np.abs(reference.scores[rows] - other.scores[cols])[counted]
     boxes, ious = boxes[counted], ious[counted]
+    visible, unlike = _visible(reference, other)
     return Agreement(
         found=len(reference),
         compared=len(asked),
@@ -128,6 +148,8 @@ def compare_detections(reference: Detections, other: Detections) -> Agreement:
         max_box_difference=float(boxes.max(initial=0.0)),
         mean_mask_iou=float(ious.mean()) if len(ious) else 1.0,
         min_mask_iou=float(ious.min(initial=1.0)),
+        visible=visible,
+        visible_unlike=unlike,
     )
 
 
@@ -146,6 +168,8 @@ def summarise(agreements: Sequence[Agreement]) -> Agreement:
         max_box_difference=max(agreement.max_box_difference for agreement in agreements),
         mean_mask_iou=float(weights @ [agreement.mean_mask_iou for agreement in agreements]),
         min_mask_iou=min(agreement.min_mask_iou for agreement in agreements),
+        visible=sum(agreement.visible for agreement in agreements),
+        visible_unlike=sum(agreement.visible_unlike for agreement in agreements),
     )
 
 
@@ -157,6 +181,20 @@ def _worth_comparing(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     # A list of very few ends where the scores do, not at a count.
     cut = float(best[-1]) if len(best) >= _LEAST_COUNT else _SCORE_FLOOR
     return np.flatnonzero((scores >= floor) & (np.abs(scores - cut) > _CUT_MARGIN))
+
+
+def _visible(one: Detections, two: Detections) -> tuple[int, int]:
+    """Plainly visible detections of both, and those without a like: of their class, masks overlapping."""
+    alike = np.zeros((len(one), len(two)), bool)
+    if alike.size:
+        ious = np.asarray(coco_mask.iou(one.masks.to_rles(), two.masks.to_rles(), [0] * len(two)))
+        alike = (ious >= _LIKE_IOU) & (one.class_ids[:, None] == two.class_ids[None])
+    counted, unlike = 0, 0
+    for found, has_like in ((one, alike.any(axis=1)), (two, alike.any(axis=0))):
+        plain = found.scores >= _PLAINLY_VISIBLE
+        counted += int(plain.sum())
+        unlike += int((plain & ~has_like).sum())
+    return counted, unlike
 
 
 def _pair(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ def evaluate_network(
     batch_size: int = 1,
     num_workers: int = 4,
     output_dir: Path | None = None,
+    run: Callable[[Batch], list[RawDetections]] | None = None,
 ) -> dict[str, Any]:
     """Score a network on all photos of a data set.
 
@@ -119,6 +120,7 @@ def evaluate_network(
         batch_size: photos run at once.
         num_workers: threads that read photos; 0 reads them in between.
         output_dir: gets predictions and charts; None writes nothing.
+        run: what finds the instances of a batch in the network's place, such as its exported graph.
 
     Returns:
         `metrics`: COCO's twelve numbers for masks (`AP`, ...) and boxes (`bbox_AP`, ...), and precision,
@@ -134,11 +136,13 @@ def evaluate_network(
     average_precision = CocoAveragePrecision(ground_truth=truth)
     confusion = InstanceConfusion(ground_truth=truth, score=threshold)
     started = time.monotonic()
-    for image, detections in _detect_all(
-        network, truth["images"], preprocess, batch_size=batch_size, num_workers=num_workers
-    ):
-        average_precision.update(image_id=image["id"], detections=detections)
-        confusion.update(image_id=image["id"], detections=detections)
+    run = run or (lambda batch: run_network(network, batch))
+    with evaluation_mode(network):
+        for image, detections in _detect_all(
+            run, truth["images"], preprocess, batch_size=batch_size, num_workers=num_workers
+        ):
+            average_precision.update(image_id=image["id"], detections=detections)
+            confusion.update(image_id=image["id"], detections=detections)
     logger.info("%d photos in %.1f s", len(dataset), time.monotonic() - started)
     metrics = {**average_precision.compute(), **confusion.compute()}
     per_class = _per_class(average_precision, truth)
@@ -160,33 +164,28 @@ _Prepared = tuple[dict[str, Any], Batch]
 
 
 def _detect_all(
-    network: nn.Layer,
+    run: Callable[[Batch], list[RawDetections]],
     images: list[dict[str, Any]],
     preprocess: Preprocessor,
     *,
     batch_size: int,
     num_workers: int,
 ) -> Iterator[tuple[dict[str, Any], Detections]]:
-    """Run the network over all photos; yields each photo's entry and everything found on it."""
+    """Run over all photos; yields each photo's entry and everything found on it."""
 
     def prepare(image: dict[str, Any]) -> _Prepared:
         return image, preprocess(read_image(image["file_name"]))
 
     prepared = prepared_ahead(images, prepare, num_workers=num_workers)
     shown = progress(prepared, description="Evaluating", total=len(images))
-    with evaluation_mode(network):
-        for batch in joined_by_size(shown, batch_size=batch_size):
-            yield from _detect(network, batch)
-
-
-def _detect(network: nn.Layer, batch: list[_Prepared]) -> Iterator[tuple[dict[str, Any], Detections]]:
-    raws = run_network(network, Preprocessor.stack([one for _, one in batch]))
-    for (image, _), raw in zip(batch, raws, strict=True):
-        yield image, postprocess(raw, size=(image["height"], image["width"]))
+    for group in joined_by_size(shown, batch_size=batch_size):
+        raws = run(Preprocessor.stack([one for _, one in group]))
+        for (image, _), raw in zip(group, raws, strict=True):
+            yield image, postprocess(raw, size=(image["height"], image["width"]))
 
 
 def run_network(network: nn.Layer, batch: Batch) -> list[RawDetections]:
-    """What a network in evaluation mode finds on each photo of a batch, prepared by a `Preprocessor`."""
+    """What a network in evaluation mode finds on each photo of a prepared batch."""
     with paddle.no_grad():
         found = network.detect(paddle.to_tensor(batch["image"]), paddle.to_tensor(batch["im_shape"]))
     return raw_from_batch(

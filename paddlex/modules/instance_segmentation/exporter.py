@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.choose import detection_backend
 from paddlex.inference.postprocess import RawDetections, postprocess
+from paddlex.modules.export_int8 import sample_photos_for
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.export_run import ExportPlan, run_export
 from paddlex.modules.inference_config import inference_config, preprocess_operations
@@ -24,7 +25,7 @@ from paddlex.modules.instance_segmentation.agreement import Agreement, compare_d
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.instance_segmentation.evaluator import run_network
 from paddlex.modules.instance_segmentation.fast_graph import make_fast_graph
-from paddlex.modules.sample_photos import find_sample_photos, wide_and_high
+from paddlex.modules.sample_photos import wide_and_high
 from paddlex.modules.trained_network import load_trained_network
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.structures.results import Detections
@@ -37,6 +38,7 @@ __all__ = ["export", "export_network"]
 
 # Large enough for boxes of every level of a pyramid, and a third of the time of published sizes.
 _SHORT_SIDE_COMPARED = 480
+_COMPARED = 3
 
 
 def export(
@@ -81,7 +83,7 @@ def export(
             operations=trained.operations,
             options=trained.options,
             folder=output_dir,
-            sample_images=find_sample_photos(dataset_dir),
+            sample_images=sample_photos_for(trained.network, dataset_dir),
         )
 
 
@@ -105,7 +107,8 @@ def export_network(
         input_size: (height, width) of the network input, or the (short, long) limits that photos are resized
             into where they keep their aspect; None takes the recipe's.
         folder: gets the files; those of an earlier export are replaced together, or not at all.
-        sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
+        sample_images: (H, W, 3) uint8 RGB photos: the first of them network and graphs are compared on, all
+            of them show a quantised network's ranges.
         operations: what is done to a photo first, as inference.yml lists it; None: what the recipe and
             `input_size` say.
         options: keyword arguments that the network was built with above those of the recipe.
@@ -125,7 +128,9 @@ def export_network(
         config=inference_config(spec, class_names=class_names, input_size=size, operations=operations),
         input_size=size,
         options=dict(options or {}),
-        samples=_Samples(spec, sample_images, operations=operations),
+        samples=_Samples(spec, sample_images[:_COMPARED], operations=operations),
+        calibration_images=sample_images,
+        operations=operations,
     )
     return run_export(network, plan, folder=folder)
 
@@ -136,13 +141,16 @@ class _InstanceExport(ExportPlan[Agreement]):
 
     Attributes:
         input_size: of the network.
-        options: as `export_network` takes them.
+        options, operations: as `export_network` takes them.
         samples: photos to compare on.
+        calibration_images: photos to see ranges on.
     """
 
     input_size: tuple[int, int]
     options: Mapping[str, Any]
+    operations: Sequence[Mapping[str, Any]]
     samples: _Samples
+    calibration_images: Sequence[NDArray[np.uint8]]
 
     @property
     def sample_photos(self) -> int:
@@ -166,6 +174,16 @@ class _InstanceExport(ExportPlan[Agreement]):
     def make_onnx(self, network: nn.Layer) -> tuple[ModelProto, dict[str, Any]]:
         model = make_fast_graph(network, input_size=self._traced_size)
         return model, {"mask_form": network.mask_form.to_json()}
+
+    def calibration_inputs(self) -> Iterable[dict[str, NDArray[Any]]]:
+        preprocess = Preprocessor(self.operations, where=self.spec.name)
+        for image in self.calibration_images:
+            batch = Preprocessor.stack([preprocess(image)])
+            yield {
+                "image": batch["image"],
+                "im_shape": batch["im_shape"],
+                "score_threshold": np.zeros(1, np.float32),
+            }
 
     def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, Agreement]:
         reference = self.samples.run(partial(run_network, network))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def evaluate_network(
     num_workers: int = 4,
     argmax_first: bool = False,
     output_dir: Path | None = None,
+    run: Callable[[Batch], list[RawLabels]] | None = None,
 ) -> dict[str, Any]:
     """Score a network on all photos of a data set, each at its own size.
 
@@ -105,6 +106,7 @@ def evaluate_network(
         argmax_first: take the largest logit on the network's input and bring classes to the photo by nearest
             neighbour; else logits are brought to the photo first, as prediction does.
         output_dir: gets the confusion matrix as a picture and all numbers; None writes nothing.
+        run: what classifies the pixels of a batch in the network's place, such as its exported graph.
 
     Returns:
         `metrics`: `mIoU`, `Acc`, `Kappa` and `Dice`. `per_class`: one entry a class. `files`: paths relative
@@ -116,10 +118,12 @@ def evaluate_network(
     """
     scores = SemanticScores(num_classes=dataset.num_classes)
     started = time.monotonic()
-    photos = _run_all(network, dataset, preprocess, batch_size=batch_size, num_workers=num_workers)
-    for label_map, prepared, raw in photos:
-        predicted = raw.to_label_map(prepared.moves, argmax_first=argmax_first)
-        scores.update(predicted=predicted, label_map=label_map)
+    run = run or (lambda batch: run_network(network, batch["image"]))
+    with evaluation_mode(network):
+        photos = _run_all(run, dataset, preprocess, batch_size=batch_size, num_workers=num_workers)
+        for label_map, prepared, raw in photos:
+            predicted = raw.to_label_map(prepared.moves, argmax_first=argmax_first)
+            scores.update(predicted=predicted, label_map=label_map)
     logger.info("%d photos in %.1f s", len(dataset), time.monotonic() - started)
     metrics, per_class = scores.compute(), _per_class(scores.confusion, dataset.class_names)
     logger.info("%s", score_line(metrics, photos=len(dataset)))
@@ -143,7 +147,7 @@ _Prepared = tuple[tuple[NDArray[Any], Sample], Batch]
 
 
 def _run_all(
-    network: SemanticNetwork,
+    run: Callable[[Batch], list[RawLabels]],
     dataset: SemanticDataset,
     preprocess: Preprocessor,
     *,
@@ -160,11 +164,10 @@ def _run_all(
 
     photos = prepared_ahead(range(len(dataset)), prepare, num_workers=num_workers)
     shown = progress(photos, description="Evaluating", total=len(dataset))
-    with evaluation_mode(network):
-        for group in joined_by_size(shown, batch_size=batch_size):
-            image = np.concatenate([batch["image"] for _, batch in group])
-            for ((label_map, prepared), _), raw in zip(group, run_network(network, image), strict=True):
-                yield label_map, prepared, raw
+    for group in joined_by_size(shown, batch_size=batch_size):
+        image = np.concatenate([batch["image"] for _, batch in group])
+        for ((label_map, prepared), _), raw in zip(group, run({"image": image}), strict=True):
+            yield label_map, prepared, raw
 
 
 def _per_class(confusion: PixelConfusion, class_names: Sequence[str]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,18 @@ from paddlex.data.transforms.batch import collate
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.pixels import LOGITS_OUTPUT, PixelBackend
+from paddlex.modules.export_int8 import sample_photos_for
 from paddlex.modules.export_onnx import convert_graphs, name_outputs
 from paddlex.modules.export_paddle import on_cpu, save_static_graph
 from paddlex.modules.export_run import ExportPlan, run_export
 from paddlex.modules.inference_config import preprocess_operations, semantic_config
-from paddlex.modules.sample_photos import find_sample_photos, wide_and_high
+from paddlex.modules.sample_photos import wide_and_high
 from paddlex.modules.semantic_segmentation.agreement import PixelAgreement, compare_pixels, summarise_pixels
 from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
 from paddlex.modules.semantic_segmentation.evaluator import run_network
 from paddlex.modules.trained_network import load_trained_network
+from paddlex.nn.fake_quant import quantizers_off
+from paddlex.nn.quantization import quantization_of
 from paddlex.repo_apis.paddle_seg.network import SemanticNetwork
 from paddlex.repo_apis.spec import ModelSpec
 
@@ -70,7 +73,7 @@ def export(
             operations=trained.operations,
             options=trained.options,
             folder=output_dir,
-            sample_images=find_sample_photos(dataset_dir),
+            sample_images=sample_photos_for(trained.network, dataset_dir),
         )
 
 
@@ -92,7 +95,8 @@ def export_network(
         spec: the model it is of.
         class_names: names in order of class index.
         folder: gets the files; those of an earlier export are replaced together, or not at all.
-        sample_images: (H, W, 3) uint8 RGB photos that network and graphs are compared on.
+        sample_images: (H, W, 3) uint8 RGB photos: two of them network and graphs are compared on, all of
+            them show a quantised network's ranges.
         short_side: that photos are resized to by their short side first; None: as they are.
         operations: all that is done to a photo first, as inference.yml lists it; None: what the recipe and
             `short_side` say.
@@ -113,6 +117,7 @@ def export_network(
         options=dict(options or {}),
         operations=operations,
         images=[_limited(image) for image in wide_and_high(sample_images)] if sample_images else [],
+        calibration_images=sample_images,
     )
     return run_export(network, plan, folder=folder)
 
@@ -124,11 +129,13 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
     Attributes:
         options, operations: as `export_network` takes them.
         images: photos to compare on.
+        calibration_images: photos to see ranges on.
     """
 
     options: Mapping[str, Any]
     operations: Sequence[Mapping[str, Any]]
     images: Sequence[NDArray[np.uint8]]
+    calibration_images: Sequence[NDArray[np.uint8]]
 
     @property
     def sample_photos(self) -> int:
@@ -148,6 +155,11 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
         name_outputs(model, [LOGITS_OUTPUT])
         return model, {"align_corners": network.align_corners}
 
+    def calibration_inputs(self) -> Iterable[dict[str, NDArray[Any]]]:
+        preprocess = Preprocessor(self.operations, where=self.spec.name)
+        for image in self.calibration_images:
+            yield {"image": collate([preprocess.prepare(image)])["image"]}
+
     def compare(self, network: nn.Layer, sessions: Sequence[GraphSession]) -> dict[str, PixelAgreement]:
         preprocess = Preprocessor(self.operations, where=self.spec.name)
         samples = [preprocess.prepare(image) for image in self.images]
@@ -159,13 +171,16 @@ class _SemanticExport(ExportPlan[PixelAgreement]):
             image = collate(batch)["image"]
             # On the network's input: on photos that were resized the official graph, which decides before
             # it resizes back, differs at the borders of things by design.
-            references = [raw.to_logits() for raw in run_network(network, image)]
+            references = _logits(network, image)
+            with quantizers_off(network):
+                exact = _logits(network, image) if quantization_of(network) else references
+            noise = [float(np.abs(a - b).max()) for a, b in zip(references, exact, strict=True)]
             for session in sessions:
                 label = session.name if len(batch) == 1 else f"{session.name}, batch {len(batch)}"
                 raws = PixelBackend(session).run({"image": image})
                 found.setdefault(label, []).extend(
-                    compare_pixels(reference, raw.to_label_map())
-                    for reference, raw in zip(references, raws, strict=True)
+                    compare_pixels(reference, raw.to_label_map(), noise=level)
+                    for reference, raw, level in zip(references, raws, noise, strict=True)
                 )
         return {label: summarise_pixels(agreements) for label, agreements in found.items()}
 
@@ -194,6 +209,11 @@ class _CoarseLogits(nn.Layer):
 
     def forward(self, image: Tensor) -> Tensor:
         return self.network.coarse_logits(image)
+
+
+def _logits(network: SemanticNetwork, image: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """The network's logits (C, h, w) on each input of a batch (B, 3, h, w)."""
+    return [raw.to_logits() for raw in run_network(network, image)]
 
 
 def _limited(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

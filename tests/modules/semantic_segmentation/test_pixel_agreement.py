@@ -26,5 +26,5 @@ def test_each_pixel_weighs_alike() -> None:
     small = compare_pixels(LOGITS[:, :, :1], np.array([[1]], np.int32))
     large = compare_pixels(LOGITS, np.array([[0, 1, 1]], np.int32))
     assert summarise_pixels([small, large]).to_json() == pytest.approx(
-        {"pixels": 4, "differing": 0.25, "wrong": 0.25}
+        {"pixels": 4, "differing": 0.25, "wrong": 0.25, "far_wrong": 0.25}
     )

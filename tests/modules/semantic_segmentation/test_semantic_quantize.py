@@ -1,0 +1,170 @@
+"""Mode quantize of semantic segmentation: by calibration, and by training; through the engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import paddle
+import pytest
+from tiny_semantic import NAMES, write_tiny_semantic
+
+import paddlex
+from paddlex.config import CONFIG_FOLDER
+from paddlex.engine import EXIT_FAILURE, EXIT_SUCCESS, EXIT_USAGE, run
+from paddlex.modules.model_info import ModelInfo, read_model_info, write_model_info
+from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
+from paddlex.modules.trained_network import load_trained_network
+from paddlex.nn.quantization import input_scales, quantization_of
+from paddlex.repo_apis.paddle_seg.suite import MODELS
+from paddlex.utils.pdparams import read_pdparams
+
+pytestmark = pytest.mark.onnx_export
+
+CONFIG = CONFIG_FOLDER / "semantic_segmentation" / "FastSCNN.yaml"
+SPEC = MODELS["FastSCNN"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of 32 x 48 photos, and float weights of an untrained network."""
+    folder = tmp_path_factory.mktemp("quantize")
+    write_tiny_semantic(folder / "dataset")
+    paddle.seed(0)
+    network = SPEC.build(num_classes=len(NAMES))
+    paddle.save(network.state_dict(), str(folder / "model.pdparams"))
+    info = ModelInfo(
+        model_name=SPEC.name, class_names=NAMES, category_ids=tuple(range(len(NAMES))), input_size=None
+    )
+    write_model_info(folder / "model.pdparams", info)
+    return folder
+
+
+def run_mode(workspace: Path, output: Path, mode: str, **settings: object) -> int:
+    options = {
+        "Global.mode": mode,
+        "Global.output": output,
+        "Global.device": "cpu",
+        "Global.dataset_dir": workspace / "dataset",
+        **settings,
+    }
+    return run(CONFIG, [f"{key}={value}" for key, value in options.items()])
+
+
+def result(output: Path, mode: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((output / f"{mode}_result.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def calibrated(workspace: Path) -> Path:
+    output = workspace / "calibrated"
+    settings = {"Quantize.weight_path": workspace / "model.pdparams", "Quantize.photos": 3}
+    assert run_mode(workspace, output, "quantize", **settings) == EXIT_SUCCESS
+    return output
+
+
+def test_quantize_leaves_weights_a_graph_and_both_scores(calibrated: Path) -> None:
+    found = result(calibrated, "quantize")
+    assert found["done_flag"] is True and found["method"] == "ptq" and found["calibration_photos"] == 3
+    assert set(found["metrics"]) == {"float", "quantized"}
+    lost = found["metrics"]["float"]["mIoU"] - found["metrics"]["quantized"]["mIoU"]
+    assert found["score_lost"] == pytest.approx(lost)
+    assert found["int8"]["speedup"] == pytest.approx(
+        found["int8"]["float_ms"] / found["int8"]["int8_ms"], rel=0.05
+    )
+    folder = calibrated / "quantized"
+    assert {path.name for path in folder.iterdir()} == {"model.pdparams", "model_info.json", "inference"}
+    files = {path.name for path in (folder / "inference").iterdir()}
+    assert files == {"inference.json", "inference.pdiparams", "inference.onnx", "inference.yml"}
+
+
+def test_runtimes_compute_the_convolutions_in_integers(calibrated: Path, tmp_path: Path) -> None:
+    """All 47 convolutions but the auxiliary head's two and the last one, whose logits users see."""
+    file = calibrated / "quantized" / "inference" / "inference.onnx"
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert kinds.count("QLinearConv") == 44
+    assert kinds.count("Conv") + kinds.count("FusedConv") == 1
+    properties = {p.key: p.value for p in onnx.load(file).metadata_props}
+    assert json.loads(properties["quantization"])["weight_bits"] == 8
+
+
+def test_quantised_weights_are_found_by_the_other_modes(calibrated: Path, workspace: Path) -> None:
+    weights = calibrated / "quantized" / "model.pdparams"
+    assert read_model_info(weights).network["quantization"]["activation_bits"] == 8
+    trained = load_trained_network(SPEC, weight_path=weights, classes=SEMANTIC_CLASSES)
+    assert quantization_of(trained.network) is not None
+    scales = input_scales(trained.network)
+    assert all(scale > 0 for name, scale in scales.items() if not name.startswith("auxlayer"))
+    output = workspace / "again"
+    settings = {"Evaluate.weight_path": weights, "Evaluate.num_workers": 0}
+    assert run_mode(workspace, output, "evaluate", **settings) == EXIT_SUCCESS
+    quantized = result(calibrated, "quantize")["metrics"]["quantized"]
+    assert result(output, "evaluate")["metrics"]["Acc"] == pytest.approx(quantized["Acc"], abs=0.05)
+    assert run_mode(workspace, output, "export", **{"Export.weight_path": weights}) == EXIT_SUCCESS
+    differences = result(output, "export")["differences"]
+    assert set(differences) == {"paddle", "paddle, batch 2", "onnx, int8", "onnx, batch 2, int8"}
+    assert "QuantizeLinear" in {node.op_type for node in onnx.load(output / "inference.onnx").graph.node}
+
+
+def test_predictors_open_both_graphs(calibrated: Path) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8)
+    for backend in ("onnx", "paddle"):
+        model = paddlex.create_model(calibrated / "quantized" / "inference", device="cpu", backend=backend)
+        (found,) = model.predict(photo)
+        assert found.label_map.shape == (40, 56)
+
+
+def test_weights_are_quantised_once(calibrated: Path, workspace: Path) -> None:
+    settings = {"Quantize.weight_path": calibrated / "quantized" / "model.pdparams"}
+    assert run_mode(workspace, workspace / "twice", "quantize", **settings) == EXIT_USAGE
+    assert "quantised already" in result(workspace / "twice", "quantize")["err_msg"]
+
+
+def test_an_unknown_value_is_told_before_work_starts(workspace: Path) -> None:
+    settings = {"Quantize.weight_bits": 17, "Quantize.weight_quantize_type": "lsq"}
+    assert run_mode(workspace, workspace / "wrong", "quantize", **settings) == EXIT_FAILURE
+    message = result(workspace / "wrong", "quantize")["err_msg"]
+    assert "Quantize.weight_bits: found 17, expected less than or equal to 16" in message
+    assert "Quantize.weight_quantize_type: found 'lsq'" in message
+
+
+def test_training_under_quantisation_goes_on_from_float_weights_and_can_be_resumed(workspace: Path) -> None:
+    output = workspace / "trained"
+    settings = {
+        "Quantize.weight_path": workspace / "model.pdparams",
+        "Quantize.method": "qat",
+        "Quantize.activation_preprocess_type": "PACT",
+        "Train.epochs_iters": 3,
+        "Train.eval_interval": 2,
+        "Train.batch_size": 2,
+        "Train.input_size": 64,
+        "Train.num_workers": 0,
+        "Train.ema": True,
+    }
+    assert run_mode(workspace, output, "quantize", **settings) == EXIT_SUCCESS
+    assert result(output, "quantize")["method"] == "qat"
+    run_folder = output / "quantized_training"
+    assert "learning rate 0.000625, as given" in (run_folder / "train.log").read_text(encoding="utf-8")
+    before, after = (
+        read_pdparams(folder / "model.pdparams") for folder in (workspace, run_folder / "iter_3")
+    )
+    assert set(before) < set(after)
+    name = "learning_to_downsample.conv_bn_relu._conv.weight"
+    assert 0 < np.abs(before[name] - after[name]).max() < 0.1
+    quantizer = name.replace("weight", "input_quantizer")
+    assert after[f"{quantizer}.alpha"].shape == (1,)
+    # Three steps: 1, 1.9, 2.71.
+    assert after[f"{quantizer}.scale.state"] == pytest.approx(2.71)
+    settings = {**settings, "Train.resume_path": "auto", "Train.epochs_iters": 4}
+    assert run_mode(workspace, output, "quantize", **settings) == EXIT_SUCCESS
+    resumed = read_pdparams(run_folder / "iter_4" / "model.pdparams")
+    assert resumed[f"{quantizer}.scale.state"] == pytest.approx(0.9 * 2.71 + 1)
