@@ -61,24 +61,59 @@ class SemanticDataset:
         class_names: Sequence[str] | None = None,
         read_labels: LabelReader = read_mask_of_photo,
     ) -> None:
-        self.root, self.list_file = Path(root), list_file
+        listed = read_pair_list(Path(root), list_file)
+        pairs = [(f"line {pair.line}", pair.image, pair.mask) for pair in listed.pairs]
         self.num_classes, self.ignore_index = num_classes, ignore_index
+        self._fill(Path(root), list_file, pairs, listed.faults)
         self.class_names = tuple(class_names or _class_names(self.root, num_classes))
         self._read_labels = read_labels
-        listed = read_pair_list(self.root, list_file)
-        faults = list(listed.faults)
+
+    @classmethod
+    def from_pairs(
+        cls,
+        root: Path | str,
+        pairs: Sequence[tuple[str, str]],
+        *,
+        source: str,
+        class_names: Sequence[str],
+        read_labels: LabelReader = read_mask_of_photo,
+        faults: Sequence[Fault] = (),
+    ) -> SemanticDataset:
+        """A data set of pairs (photo, annotation) that no list of this form holds.
+
+        Args:
+            root: as above.
+            pairs: relative to it.
+            source: where they come from, relative to it, for messages.
+            class_names: one name a class.
+            read_labels: as above.
+            faults: what was wrong there already.
+        """
+        dataset = cls.__new__(cls)
+        named = [(annotation, photo, annotation) for photo, annotation in pairs]
+        dataset.num_classes, dataset.ignore_index = len(class_names), 255
+        dataset._fill(Path(root), source, named, faults)
+        dataset.class_names, dataset._read_labels = tuple(class_names), read_labels
+        return dataset
+
+    def _fill(
+        self, root: Path, list_file: str, pairs: Sequence[tuple[str, str, str]], faults: Sequence[Fault]
+    ) -> None:
+        """Keep the pairs whose files are there, each with its place in the list."""
+        self.root, self.list_file = root, list_file
+        found = list(faults)
         images, masks = [], []
-        for pair in listed.pairs:
-            missing = [name for name in (pair.image, pair.mask) if not is_file(self.root / name)]
+        for place, image, mask in pairs:
+            missing = [name for name in (image, mask) if not is_file(root / name)]
             if missing:
-                faults.append(Fault(f"line {pair.line}", "file is missing", ", ".join(missing)))
+                found.append(Fault(place, "file is missing", ", ".join(missing)))
             else:
-                images.append(pair.image)
-                masks.append(pair.mask)
+                images.append(image)
+                masks.append(mask)
         # Arrays of text: workers share their memory, which lists of str would copy.
         self._images = np.array(images, dtype=np.str_)
         self._masks = np.array(masks, dtype=np.str_)
-        self._report(faults)
+        self._report(found)
 
     def __len__(self) -> int:
         return len(self._images)

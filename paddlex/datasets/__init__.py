@@ -10,11 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from paddlex.datasets.coco import CocoDetection
+    from paddlex.datasets.easydata import EasyDataDet, EasyDataSeg
+    from paddlex.datasets.labelme import LabelMeDetection, LabelMeSeg
     from paddlex.datasets.seg import SegDataset
+    from paddlex.datasets.voc import VOCDetection
 
-__all__ = ["CocoDetection", "SegDataset"]
+__all__ = [
+    "CocoDetection",
+    "EasyDataDet",
+    "EasyDataSeg",
+    "LabelMeDetection",
+    "LabelMeSeg",
+    "SegDataset",
+    "VOCDetection",
+]
 
-_PUBLIC = {"CocoDetection": "coco", "SegDataset": "seg"}
+_PUBLIC = {
+    "CocoDetection": "coco",
+    "EasyDataDet": "easydata",
+    "EasyDataSeg": "easydata",
+    "LabelMeDetection": "labelme",
+    "LabelMeSeg": "labelme",
+    "SegDataset": "seg",
+    "VOCDetection": "voc",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 (any public name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from paddlex.data.formats.faults import Fault
+from paddlex.data.formats.records import PhotoRecord, coco_from_records
 from paddlex.data.instance_dataset import InstanceDataset
 from paddlex.datasets.face import DatasetFace, require_folder
 from paddlex.utils.errors import DatasetError, ImageReadError, UsageError
 from paddlex.utils.images import IMAGE_SUFFIXES, image_header
 from paddlex.utils.logging import logger
 
-__all__ = ["DetectionFace"]
+__all__ = ["DetectionFace", "dataset_of_records"]
 
 _SEED = 0
 
@@ -139,6 +142,41 @@ class DetectionFace(DatasetFace):
         if not 0 <= ratio < 1:
             return available
         return max(0, min(int((total * ratio - negatives) // (1 - ratio)), available))
+
+
+def dataset_of_records(
+    owner: object,
+    root: Path,
+    records: Sequence[PhotoRecord],
+    labels: list[str],
+    *,
+    source: Path,
+    faults: list[Fault],
+) -> tuple[InstanceDataset, bool]:
+    """All annotated photos, and whether every object has a mask of its own.
+
+    Args:
+        owner: the data set, for messages.
+        root: its folder.
+        records: the photos.
+        labels: the classes by index.
+        source: the list or folder they come from, for messages.
+        faults: what was left out.
+
+    Raises:
+        DatasetError: if nothing can be used.
+    """
+    coco, boxes = coco_from_records(records, labels, faults=faults)
+    whole = InstanceDataset.from_records(root, coco, source=source, faults=faults, masks="shapes")
+    if boxes:
+        logger.warning(
+            "%s: %d of %d objects have no mask, and the rectangle of their box stands for it: scores of "
+            "boxes (metric='VOC') mean something, learned masks do not",
+            type(owner).__name__,
+            boxes,
+            len(coco.annotations),
+        )
+    return whole, not boxes
 
 
 def _drawn(indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -6,15 +6,25 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from paddlex.data.formats.faults import Fault
 from paddlex.data.formats.labels import read_labels
 from paddlex.data.formats.names import is_file
+from paddlex.data.formats.pair_list import read_pair_list
 from paddlex.data.loader import Dataset
 from paddlex.transforms.chain import Compose
 from paddlex.utils.cpu import available_cores
 from paddlex.utils.errors import DatasetFileNotFoundError, UsageError
 from paddlex.utils.logging import logger
 
-__all__ = ["DatasetFace", "find_list", "labels_of", "note_unused", "require_folder"]
+__all__ = [
+    "DatasetFace",
+    "find_list",
+    "labels_of",
+    "listed_pairs",
+    "note_unused",
+    "require_folder",
+    "warn_of_background",
+]
 
 _MOST_WORKERS = 8
 
@@ -123,6 +133,37 @@ def labels_of(owner: object, label_list: Path | str, *, data_dir: Path) -> list[
         FileFormatError: if a name is missing or there twice.
     """
     return list(read_labels(find_list(owner, "label_list", path=label_list, data_dir=data_dir)))
+
+
+def listed_pairs(root: Path, list_file: Path, *, faults: list[Fault]) -> list[tuple[str, str]]:
+    """The (photo, annotation) of each line whose files are there, relative to `root`.
+
+    Args:
+        root: the data set.
+        list_file: the list, absolute.
+        faults: receives the other lines.
+    """
+    listed = read_pair_list(root, str(list_file))
+    faults += listed.faults
+    pairs = []
+    for pair in listed.pairs:
+        missing = [name for name in (pair.image, pair.mask) if not is_file(root / name)]
+        if missing:
+            faults.append(Fault(f"line {pair.line}", "file is missing", ", ".join(missing)))
+        else:
+            pairs.append((pair.image, pair.mask))
+    return pairs
+
+
+def warn_of_background(owner: object, labels: list[str]) -> None:
+    """Say which class pixels get that no object covers, where its name does not tell."""
+    if "background" not in labels[0].casefold():
+        logger.warning(
+            "%s: pixels that no object covers count as %r, the first label; list the background first if "
+            "they are none of it",
+            type(owner).__name__,
+            labels[0],
+        )
 
 
 def _require_compose(owner: object, transforms: object) -> Compose | None:

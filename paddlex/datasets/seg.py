@@ -8,7 +8,7 @@ from typing import Any
 
 from paddlex.data.checks.masks import scan_masks
 from paddlex.data.formats.index_mask import MAX_CLASSES
-from paddlex.data.semantic_dataset import LabelReader, SemanticDataset, read_mask_of_photo
+from paddlex.data.semantic_dataset import SemanticDataset
 from paddlex.datasets.face import DatasetFace, find_list, labels_of, note_unused, require_folder
 from paddlex.transforms.chain import Compose
 from paddlex.utils.errors import DatasetError
@@ -20,30 +20,20 @@ class SemanticFace(DatasetFace):
     """A data set of photos and what tells the class of each of their pixels.
 
     Args:
-        root: what the list's paths are relative to.
-        list_file: the list, absolute.
+        listed: the photos; where nobody has named the classes, of as many classes as masks can hold.
         labels: names of the classes by index; empty where nobody has named them.
-        read_labels: how the second file of a line gives class indices.
         options: of `DatasetFace`.
     """
 
     def __init__(
         self,
-        root: Path,
-        list_file: Path,
+        listed: SemanticDataset,
         *,
         labels: list[str],
-        read_labels: LabelReader = read_mask_of_photo,
         **options: Any,  # noqa: ANN401 (of DatasetFace)
     ) -> None:
         super().__init__(labels, **options)
-        self._listed = SemanticDataset(
-            root,
-            str(list_file),
-            num_classes=len(labels) or MAX_CLASSES,
-            class_names=labels or None,
-            read_labels=read_labels,
-        )
+        self._listed = listed
 
     @cached_property
     def samples(self) -> SemanticDataset:
@@ -116,10 +106,16 @@ class SegDataset(SemanticFace):
             self, buffer_size=buffer_size, parallel_mode=parallel_mode, parallel_method=parallel_method
         )
         root = require_folder(self, data_dir).absolute()
-        super().__init__(
+        labels = labels_of(self, label_list, data_dir=root) if label_list is not None else []
+        listed = SemanticDataset(
             root,
-            find_list(self, "file_list", path=file_list, data_dir=root),
-            labels=labels_of(self, label_list, data_dir=root) if label_list is not None else [],
+            str(find_list(self, "file_list", path=file_list, data_dir=root)),
+            num_classes=len(labels) or MAX_CLASSES,
+            class_names=labels or None,
+        )
+        super().__init__(
+            listed,
+            labels=labels,
             transforms=transforms,
             num_workers=num_workers,
             shuffle=shuffle,

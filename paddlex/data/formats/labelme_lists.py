@@ -11,7 +11,13 @@ from paddlex.data.formats.names import is_file, is_utf8, path_tails
 from paddlex.utils.errors import FileFormatError
 from paddlex.utils.files import read_text
 
-__all__ = ["TRAIN_LIST", "VAL_LIST", "AnnotationLists", "read_annotation_lists"]
+__all__ = [
+    "TRAIN_LIST",
+    "VAL_LIST",
+    "AnnotationLists",
+    "read_annotation_list",
+    "read_annotation_lists",
+]
 
 TRAIN_LIST = "train_anno_list.txt"
 VAL_LIST = "val_anno_list.txt"
@@ -57,7 +63,7 @@ def read_annotation_lists(root: Path, *, seed: int, val_percent: float | None) -
     errors: list[str] = []
     warnings: list[str] = []
     if has_train:
-        train = _read_list(root, TRAIN_LIST, errors=errors, warnings=warnings)
+        train = read_annotation_list(root, TRAIN_LIST, errors=errors, warnings=warnings)
     else:
         train = _find_annotations(root, errors=errors)
     if not train and not errors:
@@ -68,7 +74,7 @@ def read_annotation_lists(root: Path, *, seed: int, val_percent: float | None) -
         )
         errors.append(f"{where}; expected LabelMe files, one path a line")
     if has_val:
-        val = _read_list(root, VAL_LIST, errors=errors, warnings=warnings)
+        val = read_annotation_list(root, VAL_LIST, errors=errors, warnings=warnings)
         if not val and not errors:
             warnings.append(
                 f"{VAL_LIST} names no file: there is nothing to validate on; delete it to split by chance"
@@ -98,7 +104,15 @@ def _split(paths: Sequence[str], *, seed: int, val_percent: float) -> tuple[list
     return shuffled[:count], shuffled[count:]
 
 
-def _read_list(root: Path, name: str, *, errors: list[str], warnings: list[str]) -> list[str]:
+def read_annotation_list(root: Path, name: str, *, errors: list[str], warnings: list[str]) -> list[str]:
+    """The LabelMe files of a list, posix paths relative to `root`.
+
+    Args:
+        root: the data set.
+        name: the list, relative to it or absolute.
+        errors: receives a line per listed file that is not there.
+        warnings: receives a line per file listed again.
+    """
     try:
         lines = read_text(root / name).splitlines()
     except FileFormatError as error:

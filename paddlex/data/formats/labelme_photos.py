@@ -43,13 +43,14 @@ class PhotoFolder:
 
     Args:
         root: the data set.
-        staged: where photos that are to be added to `images/` are gathered.
+        staged: where photos that are to be added to `images/` are gathered; None if none shall be: then
+            photos that only a LabelMe file carries are errors.
 
     Attributes:
         added: `file_name` of each photo that `place` staged.
     """
 
-    def __init__(self, root: Path, staged: StagedFiles) -> None:
+    def __init__(self, root: Path, staged: StagedFiles | None) -> None:
         # Lexical, not resolved: images/ may be a link to another disk.
         self._root = Path(os.path.normpath(root))
         self._images = self._root / "images"
@@ -119,6 +120,10 @@ class PhotoFolder:
             raise _PhotoError("imageData is no base64; put the photo into images/") from None
         except ImageReadError as error:
             raise _PhotoError(f"the photo in imageData: {str(error).removeprefix('image: ')}") from None
+        if self._staged is None:
+            raise _PhotoError(
+                "the photo is only in imageData; put it into images/, or convert the data set first"
+            )
         path = self._staged.new_path()
         path.write_bytes(content)
         name = "".join(letter for letter in wanted[-1] if letter.isprintable()) if wanted else ""
@@ -140,6 +145,7 @@ class PhotoFolder:
 
     def _place(self, photo: Photo, taken: dict[str, tuple[str, Path]]) -> str:
         """Name one photo; `taken` holds each name in use and where its content lies."""
+        assert self._staged is not None, "only photos of a conversion are placed"
         pure = PurePosixPath(photo.name)
         for number in itertools.count():
             name = f"{pure.stem}_{number}{pure.suffix}" if number else photo.name

@@ -26,18 +26,16 @@ from paddlex.data.formats.labelme_folder import (
     staging_conversion,
 )
 from paddlex.data.formats.labelme_instances import draw_shape
+from paddlex.data.formats.labelme_records import BACKGROUND, SPECIAL_IDS
 from paddlex.data.formats.labelme_shapes import LabelMeShape
 from paddlex.data.formats.names import name_key
 from paddlex.data.formats.pair_list import CLASS_FILES, format_pairs
+from paddlex.data.formats.records import label_map_from_objects
 from paddlex.data.formats.staging import StagedFiles
 from paddlex.utils.errors import ConvertFailedError
 from paddlex.utils.progress import progress
 
 __all__ = ["MaskConversionSummary", "convert_labelme_to_masks"]
-
-# LabelMe's own names for what is no class of objects.
-_BACKGROUND = "_background_"
-_SPECIAL_IDS = {_BACKGROUND: 0, "__background__": 0, "__ignore__": 255}
 
 
 @dataclass(frozen=True)
@@ -145,13 +143,13 @@ def _convert(root: Path, staged: StagedFiles, folder: _Folder, *, num_workers: i
 def _class_ids(root: Path, folder: _Folder) -> dict[str, int]:
     """Index of every label, in order of appearance, special ones included."""
     labels = (shape.label for record in folder.records.values() for shape in record.content)
-    names = [label for label in dict.fromkeys(labels) if label not in _SPECIAL_IDS]
+    names = [label for label in dict.fromkeys(labels) if label not in SPECIAL_IDS]
     if len(names) >= MAX_CLASSES:
         raise ConvertFailedError(
             f"{root}: {len(names)} different labels; a mask of 8 bits holds at most {MAX_CLASSES - 1} beside "
             "the background; join some"
         )
-    return {**_SPECIAL_IDS, **{name: index for index, name in enumerate(names, start=1)}}
+    return {**SPECIAL_IDS, **{name: index for index, name in enumerate(names, start=1)}}
 
 
 def _files_of_photos(folder: _Folder) -> dict[str, list[str]]:
@@ -182,20 +180,17 @@ def _mask_names(root: Path, folder: _Folder) -> dict[str, str]:
 def _label_map(files: Sequence[str], *, folder: _Folder, class_ids: dict[str, int]) -> NDArray[np.uint8]:
     """(H, W) of one photo."""
     size = folder.records[files[0]].photo.header.size
-    label_map = np.zeros(size, np.uint8)
-    for file in files:
-        record = folder.records[file]
-        for shape in record.content:
-            drawn = draw_shape(shape, size=size, findings=record.findings)
-            if drawn is None:
-                continue
-            y, x, crop = next(iter(drawn))
-            label_map[y : y + crop.shape[0], x : x + crop.shape[1]][crop] = class_ids[shape.label]
-    return label_map
+    records = [folder.records[file] for file in files]
+    drawn = (
+        (class_ids[shape.label], draw_shape(shape, size=size, findings=record.findings))
+        for record in records
+        for shape in record.content
+    )
+    return label_map_from_objects(drawn, size=size)
 
 
 def _stage_class_names(root: Path, staged: StagedFiles, class_ids: dict[str, int]) -> tuple[str, ...]:
-    names = (_BACKGROUND, *(name for name in class_ids if name not in _SPECIAL_IDS))
+    names = (BACKGROUND, *(name for name in class_ids if name not in SPECIAL_IDS))
     staged.add_text("".join(f"{name}\n" for name in names), root / CLASS_FILES[0])
     numbered = "".join(f"{index}: {name}\n" for index, name in enumerate(names))
     staged.add_text(numbered, root / "class_name_to_id.txt")
