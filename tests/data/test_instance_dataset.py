@@ -321,3 +321,34 @@ def test_awkward_photos_show_the_same_object_at_the_same_place(shared_data):
         inside = sample.image[y : y + crop.shape[0], x : x + crop.shape[1]][crop]
         reference = samples[0].image[y : y + crop.shape[0], x : x + crop.shape[1]][crop]
         assert abs(float(inside.mean()) - float(reference.mean())) < 12
+
+
+# ---------------------------------------------------------------- parts of a data set
+
+
+def test_selected_photos_keep_their_instances_whatever_their_form(folder):
+    rle = {"size": [HEIGHT, WIDTH], "counts": [HEIGHT * 10 + 5, 20, HEIGHT * (WIDTH - 10) - 25]}
+    annotation(folder, 5, segmentation=rle, bbox=None, area=None)
+    annotation(folder, 2, segmentation=[[4, 10, 24, 10, 24, 30], [30, 10, 40, 10, 40, 30]], difficult=1)
+    whole = opened(folder)
+    part = whole.select([2, 1])
+    assert [part[index].image_id for index in range(2)] == [2, 1] and len(whole) == 4
+    for index, origin in ((0, 2), (1, 1)):
+        one, other = part[index], whole[origin]
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.class_ids, other.class_ids)
+        assert one.masks.to_rles() == other.masks.to_rles()
+    truth = part.ground_truth()
+    assert [entry["image_id"] for entry in truth["annotations"]] == [2, 2, 1, 1]
+    assert [entry["difficult"] for entry in truth["annotations"]] == [0, 0, 1, 0]
+
+
+def test_photos_without_instances_are_known_and_can_be_added(folder):
+    edit(folder / TRAIN, lambda content: content["annotations"].__delitem__(slice(2, 4)))
+    dataset = opened(folder)
+    assert dataset.is_empty.tolist() == [False, True, False, False]
+    more = dataset.with_empty_photos([folder / "images" / "p5.png"])
+    assert more.is_empty.tolist() == [False, True, False, False, True] and len(dataset) == 4
+    assert more.photos()[4] == (folder / "images" / "p5.png", 4, (HEIGHT, WIDTH))
+    with pytest.raises(ImageReadError):
+        dataset.with_empty_photos([folder / "gone.png"])
