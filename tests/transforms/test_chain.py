@@ -254,3 +254,14 @@ def test_faults_name_operator_argument_and_remedy(make: Callable[[], object], me
     with pytest.raises(ConfigError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_padding_takes_the_stride_of_paddlex_1_and_pads_with_zeros_then() -> None:
+    normalise = T.Normalize(mean=[0] * 3, std=[1] * 3)
+    found = [
+        T.Compose([normalise, padding]).sample_chain()(photo(), rng(0)).image[:, 24:]
+        for padding in (T.Padding(coarsest_stride=32), T.Padding(), T.Padding([40, 32], coarsest_stride=32))
+    ]
+    assert found[0].shape == (3, 8, 32) and not found[0].any()
+    assert (found[1] == 127.5).all(), "PaddleX 2 fills after normalisation as before it"
+    assert found[2].shape == (3, 16, 32) and (found[2] == 127.5).all()
