@@ -7,11 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from paddlex.data.formats.labelme_to_coco import convert_labelme_to_coco
-from paddlex.data.formats.labelme_to_masks import convert_labelme_to_masks
-from paddlex.data.formats.pair_list import CLASS_FILES, read_pair_list
+from paddlex.tools.sources import SOURCES
+from paddlex.tools.targets import TARGETS
 from paddlex.utils.errors import ConvertFailedError, DatasetFileNotFoundError, UsageError
-from paddlex.utils.files import read_json
 from paddlex.utils.images import IMAGE_SUFFIXES
 from paddlex.utils.logging import logger, set_up_logging
 from paddlex.utils.progress import progress
@@ -22,8 +20,10 @@ __all__ = ["convert_dataset"]
 def convert_dataset(
     *, source: str, to: str, pics: Path | str, annotations: Path | str, save_dir: Path | str
 ) -> None:
-    """Convert LabelMe annotations to a data set for detectors or segmenters, in a folder of its own.
+    """Convert annotations of one photo each to a data set for detectors or segmenters, in its own folder.
 
+    - `to="PascalVOC"`: `JPEGImages/`, `Annotations/<photo>.xml` with boxes and polygons, `labels.txt`; masks
+      that polygons cannot tell are in `SegmentationObject/`.
     - `to="MSCOCO"`: `JPEGImages/`, `annotations.json`.
     - `to="SEG"`: `JPEGImages/`, `Annotations/<photo>.png` of class indices (0 is the background, 255 what is
       labelled `__ignore__`), `labels.txt`.
@@ -32,8 +32,8 @@ def convert_dataset(
     nothing is written.
 
     Args:
-        source: "labelme".
-        to: "MSCOCO" or "SEG".
+        source: "labelme" or "easydata" (whose files have the names of their photos).
+        to: "PascalVOC", "MSCOCO" or "SEG".
         pics: folder of the photos.
         annotations: folder of the JSON files; may be the same.
         save_dir: a new or empty folder.
@@ -44,11 +44,11 @@ def convert_dataset(
         ConvertFailedError: listing every fault of every file.
     """
     set_up_logging()
-    if source.lower() != "labelme":
-        raise UsageError(f"source {source!r}; expected labelme")
-    arrange = _TARGETS.get(to.upper())
-    if arrange is None:
-        raise UsageError(f"to {to!r}; expected {' or '.join(_TARGETS)}")
+    reader, writer = SOURCES.get(source.lower()), TARGETS.get(to.upper())
+    if reader is None:
+        raise UsageError(f"source {source!r}; expected labelme or easydata")
+    if writer is None:
+        raise UsageError(f"to {to!r}; expected PascalVOC, MSCOCO or SEG")
     pics, annotations, save_dir = Path(pics), Path(annotations), Path(save_dir)
     for name, folder in (("pics", pics), ("annotations", annotations)):
         if not folder.is_dir():
@@ -56,14 +56,14 @@ def convert_dataset(
     if save_dir.exists() and (not save_dir.is_dir() or any(save_dir.iterdir())):
         raise UsageError(f"{save_dir}: holds something already; name a new folder in save_dir")
     try:
-        _convert(pics, annotations, save_dir, arrange=arrange)
+        _convert(pics, annotations, save_dir, convert=lambda work, result: writer(reader, work, result))
     except OSError as error:
         place = error.filename or save_dir
         raise ConvertFailedError(f"{place}: {error.strerror or error}; nothing was written") from error
     logger.info("The data set has been saved in %s.", save_dir)
 
 
-def _convert(pics: Path, annotations: Path, save_dir: Path, *, arrange: Callable[[Path, Path], None]) -> None:
+def _convert(pics: Path, annotations: Path, save_dir: Path, *, convert: Callable[[Path, Path], None]) -> None:
     """Convert copies beside the target, then give the result its name."""
     save_dir.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".convert.", dir=save_dir.parent) as temporary:
@@ -72,7 +72,7 @@ def _convert(pics: Path, annotations: Path, save_dir: Path, *, arrange: Callable
         _copy(annotations, work / "annotations", suffixes=frozenset({".json"}))
         result.mkdir()
         try:
-            arrange(work, result)
+            convert(work, result)
         except ConvertFailedError as error:
             message = f"{annotations}: not converted, nothing was written; problems:"
             raise ConvertFailedError(message, error.problems or [str(error)]) from error
@@ -88,27 +88,3 @@ def _copy(source: Path, target: Path, *, suffixes: frozenset[str]) -> None:
         copy = target / path.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
-
-
-def _to_coco(work: Path, result: Path) -> None:
-    convert_labelme_to_coco(work, val_percent=None)
-    file = work / "annotations" / "instance_train.json"
-    for image in read_json(file)["images"]:
-        _move(work / "images" / image["file_name"], result / "JPEGImages" / image["file_name"])
-    _move(file, result / "annotations.json")
-
-
-def _to_masks(work: Path, result: Path) -> None:
-    convert_labelme_to_masks(work, val_percent=None)
-    for pair in read_pair_list(work, "train.txt").pairs:
-        _move(work / pair.image, result / "JPEGImages" / Path(pair.image).relative_to("images"))
-        _move(work / pair.mask, result / "Annotations" / Path(pair.mask).relative_to("annotations"))
-    _move(work / CLASS_FILES[0], result / "labels.txt")
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.rename(target)
-
-
-_TARGETS: dict[str, Callable[[Path, Path], None]] = {"MSCOCO": _to_coco, "SEG": _to_masks}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from paddlex.data.checks.masks import scan_masks
 from paddlex.data.formats.pair_list import format_pairs
 from paddlex.data.formats.staging import StagedFiles
+from paddlex.data.formats.voc import read_voc
 from paddlex.utils.errors import DatasetFileNotFoundError, FileFormatError, SplitFailedError, UsageError
 from paddlex.utils.files import read_json
 from paddlex.utils.images import IMAGE_SUFFIXES
@@ -36,10 +37,11 @@ def split_dataset(
     - `format="SEG"`: photos in `JPEGImages/`, masks of the same name in `Annotations/`, give
       `train_list.txt`, `val_list.txt`, `test_list.txt` (photo and mask, one pair a line) and, unless there is
       one, `labels.txt` with the numbers of the classes.
+    - `format="VOC"`: likewise with XML files in `Annotations/` and the names of the classes.
 
     Args:
         dataset_dir: the data set.
-        format: "COCO" or "SEG".
+        format: "COCO", "SEG" or "VOC".
         val_value: share of validation, in [0, 1).
         test_value: share of test, in [0, 1).
         seed: of the draw.
@@ -52,7 +54,7 @@ def split_dataset(
     set_up_logging()
     split = _FORMATS.get(format.upper())
     if split is None:
-        raise UsageError(f"format {format!r}; expected {' or '.join(_FORMATS)}")
+        raise UsageError(f"format {format!r}; expected COCO, SEG or VOC")
     dataset_dir = Path(dataset_dir)
     if not dataset_dir.is_dir():
         raise DatasetFileNotFoundError(f"{dataset_dir}: no such folder; dataset_dir must name the data set")
@@ -108,19 +110,34 @@ def _entries(content: Any, key: str, *, path: Path) -> list[dict[str, Any]]:  # 
 
 
 def _split_masks(dataset_dir: Path, draw: Callable[[int], Places]) -> None:
+    _split_pairs(dataset_dir, draw, suffix=".png", names_of=_class_numbers)
+
+
+def _split_voc(dataset_dir: Path, draw: Callable[[int], Places]) -> None:
+    _split_pairs(dataset_dir, draw, suffix=".xml", names_of=_class_names)
+
+
+def _split_pairs(
+    dataset_dir: Path,
+    draw: Callable[[int], Places],
+    *,
+    suffix: str,
+    names_of: Callable[[Path, Sequence[str]], Iterable[str]],
+) -> None:
+    """Split photos with annotations of the same name; `names_of` finds the classes in these."""
     folder = dataset_dir / "JPEGImages"
     photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     pairs = []
     for photo in photos:
-        mask = Path("Annotations") / photo.relative_to(folder).with_suffix(".png")
-        if (dataset_dir / mask).is_file():
-            pairs.append((photo.relative_to(dataset_dir).as_posix(), mask.as_posix()))
+        partner = Path("Annotations") / photo.relative_to(folder).with_suffix(suffix)
+        if (dataset_dir / partner).is_file():
+            pairs.append((photo.relative_to(dataset_dir).as_posix(), partner.as_posix()))
     if not pairs:
         raise SplitFailedError(
-            f"{dataset_dir}: no photo in JPEGImages/ has a mask <name>.png in Annotations/; put them there"
+            f"{dataset_dir}: no photo in JPEGImages/ has its <name>{suffix} in Annotations/; put them there"
         )
     if len(pairs) < len(photos):
-        logger.warning("%d of %d photos have no mask; left out", len(photos) - len(pairs), len(photos))
+        logger.warning("%d of %d photos are not annotated; left out", len(photos) - len(pairs), len(photos))
     sides = draw(len(pairs))
     with StagedFiles(dataset_dir) as staged:
         for side, places in zip(_SIDES, sides, strict=True):
@@ -128,18 +145,25 @@ def _split_masks(dataset_dir: Path, draw: Callable[[int], Places]) -> None:
                 text = format_pairs([pairs[place] for place in places])
                 staged.add_text(text, dataset_dir / f"{side}_list.txt")
         if not (dataset_dir / "labels.txt").is_file():
-            names = _class_numbers(dataset_dir, [mask for _, mask in pairs])
+            names = names_of(dataset_dir, [partner for _, partner in pairs])
             staged.add_text("".join(f"{name}\n" for name in names), dataset_dir / "labels.txt")
         staged.commit()
     _tell(sides)
 
 
-def _class_numbers(dataset_dir: Path, masks: Sequence[str]) -> range:
+def _class_names(dataset_dir: Path, files: Sequence[str]) -> Iterable[str]:
+    """The names of classes in order of appearance."""
+    return dict.fromkeys(one.name for file in files for one in read_voc(dataset_dir / file).objects)
+
+
+def _class_numbers(dataset_dir: Path, masks: Sequence[str]) -> Iterable[str]:
+    """The numbers of classes up to the largest that occurs."""
     scans = scan_masks(dataset_dir, masks, num_workers=4)
     problems = [scan.problem for scan in scans.values() if scan.problem is not None]
     if problems:
         raise SplitFailedError(f"cannot split: {problems[0]}")
-    return range(1 + max((label for scan in scans.values() for label in scan.labels), default=0))
+    largest = max((label for scan in scans.values() for label in scan.labels), default=0)
+    return [str(number) for number in range(1 + largest)]
 
 
 def _tell(sides: Places) -> None:
@@ -150,4 +174,5 @@ def _tell(sides: Places) -> None:
 _FORMATS: dict[str, Callable[[Path, Callable[[int], Places]], None]] = {
     "COCO": _split_coco,
     "SEG": _split_masks,
+    "VOC": _split_voc,
 }

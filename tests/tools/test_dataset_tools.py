@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 import paddlex
+from paddlex.data.formats.segmentation import segmentation_mask
+from paddlex.data.formats.voc_records import read_voc_records
 from paddlex.tools import convert_dataset, split_dataset
 from paddlex.utils.errors import (
     ConvertFailedError,
@@ -31,6 +36,12 @@ def _annotate(path: Path, *labels: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shapes = [{"label": label, "points": SQUARE, "shape_type": "polygon"} for label in labels]
     path.write_text(json.dumps({"imagePath": f"{path.stem}.png", "shapes": shapes}), encoding="utf-8")
+
+
+def _png(mask: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(mask.astype(bool)).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _listing(root: Path) -> dict[str, str]:
@@ -91,6 +102,100 @@ def test_labelme_becomes_masks_in_a_folder_of_its_own(labelme) -> None:
     assert _listing(labelme) == before
 
 
+def test_labelme_becomes_pascal_voc_with_every_mask(labelme) -> None:
+    ring = [[10, 30], [30, 30], [30, 46], [10, 46]]
+    hole = np.zeros((17, 21), np.uint8)
+    hole[2:-2, 2:-2] = 1
+    mask = {"label": "ring", "shape_type": "mask", "points": [ring[0], ring[2]], "mask": _png(1 - hole)}
+    square = {"label": "nut", "points": SQUARE, "shape_type": "polygon"}
+    (labelme / "json" / "a.json").write_text(json.dumps({"imagePath": "a.png", "shapes": [square, mask]}))
+    out = _convert(labelme, "PascalVOC")
+    assert sorted(_listing(out)) == [
+        "Annotations/a.xml",
+        "Annotations/deep/螺母 b.xml",
+        "JPEGImages/a.png",
+        "JPEGImages/deep/螺母 b.png",
+        "SegmentationObject/a.png",
+        "labels.txt",
+    ]
+    assert (out / "labels.txt").read_text(encoding="utf-8").split() == ["nut", "ring", "bolt"]
+    faults: list = []
+    (record,) = read_voc_records(out, [("JPEGImages/a.png", "Annotations/a.xml")], faults=faults)
+    nut, ringed = record.objects
+    assert not faults and (nut.label, ringed.label) == ("nut", "ring")
+    assert nut.segmentation.to_json() == [[10, 8, 29, 8, 29, 27, 10, 27]]
+    pixels = segmentation_mask(ringed.segmentation, size=(48, 64)).dense(0)
+    assert pixels.sum() == 17 * 21 - 13 * 17 and not pixels[38, 20] and pixels[31, 11]
+
+
+@pytest.fixture
+def easydata(tmp_path: Path) -> Path:
+    """Two photos: one with masks that overlap, one with a box."""
+    left = np.zeros((48, 64), np.uint8, order="F")
+    left[:, :20] = 1
+    middle = np.roll(left, 10, axis=1)
+    for name, objects in (
+        ("a", [("sky", left), ("road", middle)]),
+        ("b", [("road", middle)]),
+    ):
+        _photo(tmp_path / "in" / "pics" / f"{name}.JPG".lower())
+        masks = [
+            {"name": label, "mask": coco_mask.encode(np.asfortranarray(mask))["counts"].decode()}
+            for label, mask in objects
+        ]
+        (tmp_path / "in" / "json").mkdir(exist_ok=True)
+        (tmp_path / "in" / "json" / f"{name}.json").write_text(json.dumps({"labels": masks}))
+    return tmp_path / "in"
+
+
+def _from_easydata(easydata: Path, to: str) -> Path:
+    out = easydata.parent / "out"
+    convert_dataset(
+        source="EasyData", to=to, pics=easydata / "pics", annotations=easydata / "json", save_dir=out
+    )
+    return out
+
+
+def test_easydata_becomes_coco(easydata) -> None:
+    out = _from_easydata(easydata, "MSCOCO")
+    content = json.loads((out / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["a.jpg", "b.jpg"]
+    assert [category["name"] for category in content["categories"]] == ["sky", "road"]
+    assert [(one["area"], one["bbox"]) for one in content["annotations"]] == [
+        (48 * 20, [0, 0, 20, 48]),
+        (48 * 20, [10, 0, 20, 48]),
+        (48 * 20, [10, 0, 20, 48]),
+    ]
+
+
+def test_easydata_becomes_masks_where_later_objects_win(easydata) -> None:
+    out = _from_easydata(easydata, "SEG")
+    assert (out / "labels.txt").read_text().split() == ["_background_", "sky", "road"]
+    with Image.open(out / "Annotations" / "a.png") as mask:
+        assert np.asarray(mask)[5, [5, 15, 25, 35]].tolist() == [1, 2, 2, 0]
+
+
+def test_easydata_becomes_pascal_voc(easydata) -> None:
+    out = _from_easydata(easydata, "PascalVOC")
+    faults: list = []
+    (record,) = read_voc_records(out, [("JPEGImages/b.jpg", "Annotations/b.xml")], faults=faults)
+    assert not faults and record.objects[0].box == (10, 0, 20, 48)
+    assert segmentation_mask(record.objects[0].segmentation, size=(48, 64)).area().tolist() == [48 * 20]
+
+
+@pytest.mark.parametrize("to", ["MSCOCO", "SEG", "PascalVOC"])
+def test_faults_of_easydata_are_listed(easydata, to) -> None:
+    (easydata / "json" / "c.json").write_text(json.dumps({"labels": []}))
+    with pytest.raises(ConvertFailedError, match=r"c\.json: no photo of that name"):
+        _from_easydata(easydata, to)
+    (easydata / "json" / "c.json").unlink()
+    (easydata / "json" / "a.json").write_text(json.dumps({"labels": [{"name": "x", "mask": "00"}]}))
+    with pytest.raises(ConvertFailedError, match="json: not converted") as caught:
+        _from_easydata(easydata, to)
+    assert caught.value.problems and all("a.json" in line for line in caught.value.problems)
+    assert {path.name for path in easydata.parent.iterdir()} == {"in"}
+
+
 def test_one_photo_and_one_folder_for_all_are_enough(tmp_path) -> None:
     _photo(tmp_path / "in" / "a.png")
     _annotate(tmp_path / "in" / "a.json", "nut")
@@ -112,9 +217,9 @@ def test_faults_are_listed_and_nothing_is_written(labelme) -> None:
 
 
 def test_conversions_that_cannot_be_are_refused(labelme) -> None:
-    with pytest.raises(UsageError, match="source 'jingling'; expected labelme"):
+    with pytest.raises(UsageError, match="source 'jingling'; expected labelme or easydata"):
         convert_dataset(source="jingling", to="SEG", pics=labelme, annotations=labelme, save_dir="x")
-    with pytest.raises(UsageError, match="to 'ImageNet'; expected MSCOCO or SEG"):
+    with pytest.raises(UsageError, match="to 'ImageNet'; expected PascalVOC, MSCOCO or SEG"):
         _convert(labelme, "ImageNet")
     with pytest.raises(DatasetFileNotFoundError, match="none: no such folder; pics must name one"):
         _convert(labelme, "SEG", pics=labelme / "none")
@@ -193,6 +298,20 @@ def test_masks_are_split_into_lists_with_numbered_classes(masks) -> None:
     assert (masks / "labels.txt").read_text().split() == list("01234")
 
 
+def test_pascal_voc_is_split_into_lists_with_named_classes(labelme) -> None:
+    out = _convert(labelme, "PascalVOC")
+    (out / "labels.txt").unlink()
+    split_dataset(out, format="VOC", val_value=0.5)
+    lines = [
+        (out / f"{side}_list.txt").read_text(encoding="utf-8").split("\n")[0] for side in ("train", "val")
+    ]
+    assert set(lines) == {
+        "JPEGImages/a.png Annotations/a.xml",
+        "JPEGImages/deep/螺母 b.png\tAnnotations/deep/螺母 b.xml",
+    }
+    assert (out / "labels.txt").read_text().split() == ["nut", "bolt"]
+
+
 def test_class_names_that_are_there_are_kept(masks) -> None:
     (masks / "labels.txt").write_text("sky\nroad\n")
     split_dataset(masks, format="SEG", val_value=0.2)
@@ -235,11 +354,11 @@ def test_a_file_that_is_no_coco_is_not_split(coco, change, message) -> None:
 
 
 def test_unknown_formats_and_folders_are_refused(tmp_path) -> None:
-    with pytest.raises(UsageError, match="format 'ImageNet'; expected COCO or SEG"):
+    with pytest.raises(UsageError, match="format 'ImageNet'; expected COCO, SEG or VOC"):
         split_dataset(tmp_path, format="ImageNet", val_value=0.2)
     with pytest.raises(DatasetFileNotFoundError, match="none: no such folder"):
         split_dataset(tmp_path / "none", format="SEG", val_value=0.2)
-    with pytest.raises(SplitFailedError, match="no photo in JPEGImages/ has a mask"):
+    with pytest.raises(SplitFailedError, match=r"no photo in JPEGImages/ has its <name>\.png"):
         split_dataset(tmp_path, format="SEG", val_value=0.2)
 
 
