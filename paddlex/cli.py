@@ -33,6 +33,11 @@ the road from photos to a deployed model (one configuration, five modes):
   5. predict: a photo, a folder, a glob, a PDF, a video
      paddlex -c $C -o Global.mode=predict -o Predict.input=photos/
 
+smaller and faster: prune channels by their measured worth, then train on from what is left
+     paddlex -c $C -o Global.mode=prune -o Global.dataset_dir=$D -o Prune.pruned_flops=0.3
+     paddlex -c $C -o Global.mode=train -o Global.dataset_dir=$D -o Global.output=output_pruned \\
+             -o Train.pretrain_weight_path=output/pruned/model.pdparams
+
 a class for each pixel instead of instances: C=paddlex/configs/semantic_segmentation/FastSCNN.yaml and its
 siblings; the same five modes. Data: photos and masks of class indices, or LabelMe files to convert. Lengths
 count iterations, -o Train.epochs_iters=2000; the best weights are output/best_model/model.pdparams.

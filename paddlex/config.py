@@ -22,7 +22,7 @@ __all__ = ["CONFIG_FOLDER", "Config", "Mode", "load_config"]
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
-Mode = Literal["check_dataset", "train", "evaluate", "export", "predict", "quantize"]
+Mode = Literal["check_dataset", "train", "evaluate", "export", "predict", "prune", "quantize"]
 
 
 class _Section(BaseModel):
@@ -185,6 +185,18 @@ class QuantizeSection(_Section):
         return self.model_dump(exclude={"weight_path", "method", "calibration", "photos"})
 
 
+class PruneSection(_Section):
+    """Mode prune."""
+
+    weight_path: str | None = "output/best_model/best_model.pdparams"
+    pruned_flops: float = Field(0.2, gt=0, lt=1)
+    criterion: Literal["l1_norm", "fpgm"] = "l1_norm"
+    sensitivity_file: str | None = None
+    photos: int | None = Field(50, ge=1)
+    batch_size: int = Field(1, ge=1)
+    num_workers: int = Field(4, ge=0)
+
+
 class Config(_Section):
     """A validated configuration.
 
@@ -201,6 +213,7 @@ class Config(_Section):
     Export: ExportSection = ExportSection()
     Predict: PredictSection = PredictSection()
     Quantize: QuantizeSection = QuantizeSection()
+    Prune: PruneSection = PruneSection()
     explicit: frozenset[str] = Field(frozenset(), exclude=True)
 
     def chosen(self, path: str) -> bool:

@@ -279,6 +279,29 @@ def _quantize(config: Config, spec: ModelSpec) -> Fields:
     )
 
 
+def _prune(config: Config, spec: ModelSpec) -> Fields:
+    from paddlex.modules.prune_run import PruneOptions
+
+    section = config.Prune
+    return _call(
+        spec.task,
+        "pruner:prune",
+        spec=spec,
+        dataset_dir=Path(config.Global.dataset_dir),
+        output_dir=Path(config.Global.output),
+        weight_path=_weights(section.weight_path, "Prune.weight_path"),
+        options=PruneOptions(
+            pruned_flops=section.pruned_flops,
+            criterion=section.criterion,
+            sensitivity_file=Path(section.sensitivity_file) if section.sensitivity_file else None,
+            photos=section.photos,
+            batch_size=section.batch_size,
+            num_workers=section.num_workers,
+            device=_device(config),
+        ),
+    )
+
+
 _MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
     "check_dataset": _check_dataset,
     "train": _train,
@@ -286,11 +309,12 @@ _MODES: dict[Mode, Callable[[Config, ModelSpec], Fields]] = {
     "export": _export,
     "predict": _predict,
     "quantize": _quantize,
+    "prune": _prune,
 }
 
 
 # Modes that load Paddle for certain; a prediction may need the Paddle backend, which sees to it itself.
-_PADDLE_MODES = ("train", "evaluate", "export", "quantize")
+_PADDLE_MODES = ("train", "evaluate", "export", "prune", "quantize")
 
 
 # --------------------------------------------------------------------------- what only one task knows

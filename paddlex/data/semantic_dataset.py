@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +129,13 @@ class SemanticDataset:
         """(photo, annotation) by index."""
         listed = zip(self._images.tolist(), self._masks.tolist(), strict=True)
         return [(self.root / image, self.root / mask) for image, mask in listed]
+
+    def select(self, indices: Sequence[int] | NDArray[Any]) -> SemanticDataset:
+        """The photos of `indices` in that order."""
+        part = copy.copy(self)
+        chosen = np.asarray(indices, dtype=np.int64)
+        part._images, part._masks = self._images[chosen], self._masks[chosen]
+        return part
 
     def with_classes(self, num_classes: int) -> SemanticDataset:
         """The same pairs with another count of classes."""

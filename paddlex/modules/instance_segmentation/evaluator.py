@@ -21,7 +21,7 @@ from paddlex.modules.evaluation_batches import evaluation_mode, joined_by_size, 
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
 from paddlex.modules.instance_segmentation.score_tables import class_table, score_table
 from paddlex.modules.paddle_device import use_device
-from paddlex.modules.trained_network import load_trained_network, require_same_classes
+from paddlex.modules.trained_network import TrainedNetwork, load_trained_network, require_same_classes
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.structures.results import Detections
 from paddlex.utils.charts_curves import confusion_matrix_chart, pr_curve
@@ -30,7 +30,7 @@ from paddlex.utils.images import read_image
 from paddlex.utils.logging import logger
 from paddlex.utils.progress import progress
 
-__all__ = ["evaluate", "evaluate_network", "run_network"]
+__all__ = ["evaluate", "evaluate_network", "read_photos", "run_network"]
 
 _MOST_CLASSES_LISTED = 100
 
@@ -72,11 +72,7 @@ def evaluate(
         DeviceError: if the device is not there.
     """
     use_device(device)
-    dataset = InstanceDataset(
-        dataset_dir / "images",
-        dataset_dir / "annotations" / "instance_val.json",
-        allow_empty=allow_empty,
-    )
+    dataset = _read(dataset_dir, allow_empty=allow_empty)
     trained = load_trained_network(
         spec,
         weight_path=weight_path,
@@ -84,9 +80,7 @@ def evaluate(
         input_size=input_size,
         dataset_dir=dataset_dir,
     )
-    require_same_classes(
-        trained, dataset.class_names, weights=str(weight_path), annotations=dataset.annotation_file
-    )
+    _require_classes(trained, dataset, weights=str(weight_path))
     report = evaluate_network(
         trained.network,
         spec=spec,
@@ -97,6 +91,32 @@ def evaluate(
         output_dir=output_dir / "evaluate",
     )
     return {key: report[key] for key in ("metrics", "per_class", "files")}
+
+
+def read_photos(trained: TrainedNetwork, dataset_dir: Path, weights: str) -> InstanceDataset:
+    """The validation photos of a data set, for a network of the same classes.
+
+    Args:
+        trained: the network.
+        dataset_dir: holds `images/` and `annotations/instance_val.json`.
+        weights: where the network comes from, for messages.
+
+    Raises:
+        WeightsError: if the network has other classes.
+        DatasetError, FileFormatError: if the data set cannot be used.
+    """
+    dataset = _read(dataset_dir)
+    _require_classes(trained, dataset, weights=weights)
+    return dataset
+
+
+def _read(dataset_dir: Path, *, allow_empty: bool = True) -> InstanceDataset:
+    annotations = dataset_dir / "annotations" / "instance_val.json"
+    return InstanceDataset(dataset_dir / "images", annotations, allow_empty=allow_empty)
+
+
+def _require_classes(trained: TrainedNetwork, dataset: InstanceDataset, *, weights: str) -> None:
+    require_same_classes(trained, dataset.class_names, weights=weights, annotations=dataset.annotation_file)
 
 
 def evaluate_network(

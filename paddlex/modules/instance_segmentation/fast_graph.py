@@ -111,10 +111,8 @@ def _two_stage(network: MaskRCNN, folder: Path) -> ModelProto:
         features, scores, deltas = network.trunk(image)
         return *features, *scores, *deltas
 
-    channels = (network.neck or network.backbone).out_channels[0]
-
     def rois(resolution: int) -> tuple[int, ...]:
-        return -1, channels, resolution, resolution
+        return -1, network.level_channels, resolution, resolution
 
     stages = network.box_stages
     parts: dict[str, tuple[Callable[[Tensor], tuple[Tensor, ...]], tuple[int, ...]]] = {

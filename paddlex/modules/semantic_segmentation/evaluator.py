@@ -21,7 +21,7 @@ from paddlex.modules.paddle_device import use_device
 from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
 from paddlex.modules.semantic_segmentation.score_tables import class_table, score_line
 from paddlex.modules.semantic_segmentation.train_data import VAL_LIST, require_list
-from paddlex.modules.trained_network import load_trained_network, require_same_classes
+from paddlex.modules.trained_network import TrainedNetwork, load_trained_network, require_same_classes
 from paddlex.repo_apis.paddle_seg.network import SemanticNetwork
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.structures.sample import Sample
@@ -30,7 +30,7 @@ from paddlex.utils.files import write_json
 from paddlex.utils.logging import logger
 from paddlex.utils.progress import progress
 
-__all__ = ["evaluate", "evaluate_network", "run_network"]
+__all__ = ["evaluate", "evaluate_network", "read_photos", "run_network"]
 
 
 def evaluate(
@@ -69,12 +69,9 @@ def evaluate(
     trained = load_trained_network(
         spec, weight_path=weight_path, classes=SEMANTIC_CLASSES, dataset_dir=dataset_dir
     )
-    named = SEMANTIC_CLASSES.in_dataset(dataset_dir)
-    if named:
-        require_same_classes(trained, named, weights=str(weight_path), annotations=dataset_dir)
     report = evaluate_network(
         trained.network,
-        dataset=SemanticDataset(dataset_dir, VAL_LIST, num_classes=len(trained.class_names)),
+        dataset=read_photos(trained, dataset_dir, str(weight_path)),
         preprocess=Preprocessor(trained.operations, where=spec.name),
         batch_size=batch_size,
         num_workers=num_workers,
@@ -82,6 +79,25 @@ def evaluate(
         output_dir=output_dir / "evaluate",
     )
     return {key: report[key] for key in ("metrics", "per_class", "files")}
+
+
+def read_photos(trained: TrainedNetwork, dataset_dir: Path, weights: str) -> SemanticDataset:
+    """The validation photos of a data set, for a network of the same classes.
+
+    Args:
+        trained: the network.
+        dataset_dir: holds `val.txt`.
+        weights: where the network comes from, for messages.
+
+    Raises:
+        WeightsError: if the network has other classes.
+        DatasetError, FileFormatError: if the data set cannot be used.
+    """
+    require_list(dataset_dir, VAL_LIST)
+    named = SEMANTIC_CLASSES.in_dataset(dataset_dir)
+    if named:
+        require_same_classes(trained, named, weights=weights, annotations=dataset_dir)
+    return SemanticDataset(dataset_dir, VAL_LIST, num_classes=len(trained.class_names))
 
 
 def evaluate_network(

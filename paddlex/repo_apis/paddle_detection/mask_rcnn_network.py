@@ -113,6 +113,11 @@ class MaskRCNN(nn.Layer):
         """The stages of the box head; each but the first works on boxes that the one before has refined."""
         return self.bbox_head.stages
 
+    @property
+    def level_channels(self) -> int:
+        """Channels of every level, also after pruning."""
+        return self.rpn_head.in_channels
+
     def forward(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the losses in training mode, the raw predictions in evaluation mode.
 

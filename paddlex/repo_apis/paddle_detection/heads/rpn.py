@@ -30,6 +30,11 @@ class RPNHead(nn.Layer):
         self.rpn_rois_score = BiasedConv2D(in_channels, num_anchors, 1, weight_attr=normal(0.01))
         self.rpn_rois_delta = BiasedConv2D(in_channels, 4 * num_anchors, 1, weight_attr=normal(0.01))
 
+    @property
+    def in_channels(self) -> int:
+        """Channels of every level: as many as the kernels read, fewer than built with after pruning."""
+        return int(self.rpn_feat[0].weight.shape[1])
+
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Score and move the anchors of every cell.
 
