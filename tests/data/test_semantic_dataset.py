@@ -108,3 +108,10 @@ def test_street_scenes_are_read(shared_data: Path) -> None:
     dataset = SemanticDataset(shared_data / "camvid_sem", num_classes=11)
     assert (len(dataset), dataset.class_names[0]) == (100, "sky")
     assert dataset[0].label_map.shape == (360, 480)
+
+
+def test_select_takes_photos_in_the_order_asked_for(tmp_path: Path) -> None:
+    dataset = SemanticDataset(write_tiny_semantic(tmp_path), num_classes=3)
+    part = dataset.select([3, 1])
+    assert [part.describe(index) for index in range(len(part))] == [dataset.describe(3), dataset.describe(1)]
+    assert len(dataset) == 4 and part.class_names == dataset.class_names

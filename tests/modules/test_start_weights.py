@@ -14,6 +14,7 @@ import numpy as np
 import paddle
 import pytest
 
+from paddlex.modules.model_info import ModelInfo, write_model_info
 from paddlex.modules.start_weights import find_start_weights
 from paddlex.repo_apis.paddle_detection.suite import MODELS
 from paddlex.utils.errors import WeightsError
@@ -81,3 +82,16 @@ def test_find_start_weights_of_a_damaged_file_is_an_error(tmp_path: Path) -> Non
     (tmp_path / "a.pdparams").write_bytes(b"<html>")
     with pytest.raises(WeightsError, match="a web page"):
         find_start_weights(str(tmp_path / "a.pdparams"), SPEC)
+
+
+def test_own_weights_bring_what_their_network_was_built_with(tmp_path: Path) -> None:
+    paddle.save({"weight": np.ones(2, np.float32)}, str(tmp_path / "model.pdparams"))
+    built_with = {"channels": {"backbone.stem.weight": [12, None, None, None]}}
+    info = ModelInfo(
+        model_name=SPEC.name, class_names=("nut",), category_ids=(1,), input_size=None, network=built_with
+    )
+    write_model_info(tmp_path / "model.pdparams", info)
+    assert find_start_weights(str(tmp_path / "model.pdparams"), SPEC).network == built_with
+    # Of another model they are weights like any.
+    write_model_info(tmp_path / "model.pdparams", dataclasses.replace(info, model_name="SOLOv2"))
+    assert find_start_weights(str(tmp_path / "model.pdparams"), SPEC).network == {}
