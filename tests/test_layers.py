@@ -56,8 +56,12 @@ PADDLE_USERS = (
     "modules/trained_network.py",
     "modules/training_run.py",
     "v2/base.py",
+    "v2/checks.py",
     "v2/rebuild.py",
     "v2/run.py",
+    "v2/slimming.py",
+    "v2/trainable.py",
+    "v2/slimmable.py",
 )
 
 

@@ -1,48 +1,43 @@
-"""What detectors and segmenters share: a network, its data set's facts, training, saving, export."""
+"""The network of a 2.x model, and the files it is saved to, loaded from and deployed as."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import paddle
+from numpy.typing import NDArray
 from paddle import nn
 
 from paddlex.data.transforms.preprocess import Preprocessor
+from paddlex.modules.export_int8 import sample_photos_for
 from paddlex.modules.model_info import ModelInfo, write_model_info
 from paddlex.modules.paddle_device import use_device
-from paddlex.modules.start_weights import StartWeights
-from paddlex.nn.quantization import QuantizationConfig, quantize_network
-from paddlex.repo_apis.recipe import Recipe
+from paddlex.modules.quantize_run import QuantizationTask
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
-from paddlex.training.checkpoint import read_facts
-from paddlex.training.results import Evaluated
-from paddlex.training.schedules import LearningRate
 from paddlex.training.tensors import snapshot
 from paddlex.utils.errors import UsageError
 from paddlex.utils.files import atomic_path, write_json
 from paddlex.utils.logging import logger, set_up_logging
 from paddlex.utils.pdparams import read_pdparams
-from paddlex.v2.checks import checkpoint_file, require_datasets, require_positive
-from paddlex.v2.pretrained import find_pretrained
-from paddlex.v2.rebuild import adopt_parameters
-from paddlex.v2.run import EpochRun, run_epochs
+from paddlex.v2.checks import require_positive
+from paddlex.v2.rebuild import adopt_parameters, have_same_parameters
 from paddlex.v2.saved_folder import WEIGHTS, write_description
+from paddlex.v2.slimming import Analysis
 
-__all__ = ["Model", "TrainArguments"]
+__all__ = ["SavedModel"]
 
-TrainArguments = Mapping[str, Any]
 Status = Literal["Normal", "Pruned", "Quantized"]
 
 _DETAILS = "eval_details.json"
 
 
-class Model(ABC):
+class SavedModel(ABC):
     """A model of the 2.x API.
 
     Args:
@@ -84,6 +79,8 @@ class Model(ABC):
         self.eval_metrics: dict[str, float] = {}
         self._options = dict(options)
         self._eval_details: Mapping[str, Any] | None = None
+        self._analysis: Analysis | None = None
+        self._photos: list[NDArray[np.uint8]] = []
         use_device(None)
         self.net = self._build()
 
@@ -103,110 +100,32 @@ class Model(ABC):
         """Score the network on a data set."""
 
     @abstractmethod
-    def _score(self, dataset: Any) -> tuple[OrderedDict[str, Any], dict[str, Any]]:  # noqa: ANN401
-        """(metrics, details) of a data set, for the evaluations of a training."""
+    def _score(
+        self,
+        dataset: Any,  # noqa: ANN401
+        *,
+        batch_size: int = 1,
+    ) -> tuple[OrderedDict[str, Any], dict[str, Any]]:
+        """(metrics, details) of a data set."""
 
     @abstractmethod
     def _fit_classes(self, labels: Sequence[str] | None, *, may_rebuild: bool) -> None:
         """Check that the network has the classes of a training set; rebuild it where that is clear."""
+
+    @property
+    @abstractmethod
+    def _quantization_task(self) -> QuantizationTask:
+        """How networks of this kind are run for calibration."""
 
     @abstractmethod
     def _padding(self) -> list[Any]:
         """What the network wants of a batch after the user's transforms."""
 
     @abstractmethod
-    def _export_to(self, folder: Path, *, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Write the inference model."""
-
-    # ---------------------------------------------------------------- training
-
-    def _train(
-        self,
-        arguments: TrainArguments,
-        *,
-        recipe: Recipe,
-        learning_rate: Callable[[int], LearningRate],
-        default_weights: str | None,
-        use_ema: bool = False,
-    ) -> None:
-        """Train as the arguments of `train` or `quant_aware_train` say.
-
-        Args:
-            arguments: by name; those that every kind of model has.
-            recipe: optimiser, clipping and average.
-            learning_rate: from the steps of an epoch.
-            default_weights: name of the start weights that a user who names none gets.
-            use_ema: average the weights.
-        """
-        train, evaluation = arguments["train_dataset"], arguments["eval_dataset"]
-        require_datasets(train, evaluation, batch_size=arguments["train_batch_size"])
-        for name in ("num_epochs", "save_interval_epochs", "log_interval_steps", "early_stop_patience"):
-            require_positive(arguments[name], name=name)
-        optimizer = arguments["optimizer"]
-        self._fit_classes(train.labels, may_rebuild=optimizer is None)
-        resume_from = checkpoint_file(arguments["resume_checkpoint"], arguments["pretrain_weights"])
-        start = self._start(arguments["pretrain_weights"], default=default_weights, resume_from=resume_from)
-        self.labels = list(train.labels) if train.labels else self._default_labels()
-        if evaluation is not None:
-            self.test_transforms = evaluation.transforms
-        use_device(None)
-        self.net.train()
-        self.completed_epochs = run_epochs(
-            EpochRun(
-                network=self.net,
-                info=self._info(train),
-                recipe=recipe,
-                dataset=train,
-                batch_transforms=train.transforms.batch_chain(extra=self._padding()),
-                epochs=arguments["num_epochs"],
-                batch_size=arguments["train_batch_size"],
-                learning_rate=learning_rate,
-                optimizer=optimizer,
-                evaluate=None if evaluation is None else partial(self._evaluate_in_run, evaluation),
-                save_dir=Path(arguments["save_dir"]),
-                save_interval=arguments["save_interval_epochs"],
-                log_interval=arguments["log_interval_steps"],
-                early_stop_patience=arguments["early_stop_patience"] if arguments["early_stop"] else None,
-                use_ema=use_ema,
-                use_visualdl=arguments["use_vdl"],
-                from_scratch=start.from_scratch,
-                resume_from=resume_from,
-                complete=self._complete,
-                curves=self.curves,
-            )
-        )
-        self.net.eval()
-
-    def _start(self, wanted: str | None, *, default: str | None, resume_from: Path | None) -> StartWeights:
-        """Bring the network to where training starts; a checkpoint's weights are read by the run."""
-        if resume_from is not None:
-            facts = read_facts(resume_from)
-            start = StartWeights(from_scratch=bool(facts["from_scratch"]), network=facts.get("network", {}))
-        elif wanted is None and (self.completed_epochs or self.status != "Normal"):
-            # The network goes on with the weights it has.
-            return StartWeights(from_scratch=False)
-        else:
-            start = find_pretrained(self.spec, wanted, default=default)
-        self._rebuild({**self._options, **start.network})
-        start.apply(self.net)
-        return start
-
-    def _evaluate_in_run(self, dataset: Any) -> tuple[float, dict[str, float]]:  # noqa: ANN401
-        metrics, details = self._score(dataset)
-        self._eval_details = details
-        numbers = {name: float(value) for name, value in metrics.items() if isinstance(value, float)}
-        return next(iter(numbers.values())), numbers
-
-    def _complete(self, folder: Path, entry: Evaluated) -> None:
-        self.completed_epochs, self.eval_metrics = entry.epoch, dict(entry.metrics)
-        self._describe(folder)
-
-    def _prepare_quantization(self, quant_config: Mapping[str, Any] | None) -> None:
-        """Let the network see quantised numbers from now on."""
-        config = QuantizationConfig.from_mapping(quant_config)
-        quantize_network(self.net, config)
-        self._options["quantization"] = config.to_mapping()
-        self.status = "Quantized"
+    def _export_to(
+        self, folder: Path, *, operations: Sequence[Mapping[str, Any]], photos: Sequence[NDArray[np.uint8]]
+    ) -> dict[str, Any]:
+        """Write the inference model, compared with the network on photos."""
 
     # ---------------------------------------------------------------- the network
 
@@ -217,7 +136,7 @@ class Model(ABC):
         """Give the network other options; its parameters stay the objects that they are."""
         before = self.net
         self._rebuild_as(options)
-        if self.net is not before:
+        if self.net is not before and have_same_parameters(self.net, before):
             adopt_parameters(self.net, before)
 
     def _rebuild_as(self, options: Mapping[str, Any]) -> None:
@@ -275,7 +194,10 @@ class Model(ABC):
         logger.info("Model saved in %s.", folder)
 
     def export_inference_model(
-        self, save_dir: str | Path, fixed_input_shape: Sequence[int] | None = None
+        self,
+        save_dir: str | Path,
+        fixed_input_shape: Sequence[int] | None = None,
+        sample_photos: str | Path | None = None,
     ) -> dict[str, Any]:
         """Export for deployment to `save_dir/inference_model`; `create_model` opens it.
 
@@ -285,6 +207,9 @@ class Model(ABC):
         Args:
             save_dir: a folder.
             fixed_input_shape: [height, width] that every photo is resized to; None: as `test_transforms` say.
+            sample_photos: folder of photos that network and graphs are compared on, and that show a
+                quantised model its ranges; None: some of the training's, where it was in this process, else
+                drawn patterns.
 
         Returns:
             The model, its classes, the files, and the differences measured.
@@ -301,7 +226,9 @@ class Model(ABC):
             operations = with_fixed_shape(operations, fixed_input_shape, keep_ratio=keep_ratio)
         folder = Path(save_dir) / "inference_model"
         folder.mkdir(parents=True, exist_ok=True)
-        fields = self._export_to(folder, operations=operations)
+        photos = self._photos if sample_photos is None else []
+        photos = photos or sample_photos_for(self.net, None if sample_photos is None else Path(sample_photos))
+        fields = self._export_to(folder, operations=operations, photos=photos)
         write_description(folder, {**self._description(), "status": "Infer"})
         logger.info("Model exported to %s; open it with paddlex.create_model(%r)", folder, str(folder))
         return fields

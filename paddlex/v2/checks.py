@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from paddle import nn
+
 from paddlex.utils.errors import DatasetError, UsageError, WeightsError
 from paddlex.v2.saved_folder import WEIGHTS
 
-__all__ = ["checkpoint_file", "require_dataset", "require_datasets", "require_positive"]
+__all__ = [
+    "checkpoint_file",
+    "require_dataset",
+    "require_datasets",
+    "require_parameters",
+    "require_positive",
+]
 
 
 def require_positive(value: Any, *, name: str) -> None:  # noqa: ANN401 (whatever a user gave)
@@ -54,6 +62,22 @@ def require_datasets(train: Any, evaluation: Any, *, batch_size: int) -> None:  
         raise DatasetError(
             f"eval_dataset: has the classes {', '.join(evaluation.labels or ())}, train_dataset has "
             f"{', '.join(train.labels or ())}; both need the same in the same order"
+        )
+
+
+def require_parameters(optimizer: Any, network: nn.Layer) -> None:  # noqa: ANN401
+    """Check that an optimiser, if there is one, moves the parameters of a network.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    if optimizer is None:
+        return
+    moved = {id(value) for value in getattr(optimizer, "_parameter_list", None) or ()}
+    if not moved or moved - {id(value) for value in network.parameters()}:
+        raise UsageError(
+            "optimizer: its parameters are not those of model.net as it is now; make it with "
+            "parameters=model.net.parameters(), after loading, pruning or quantising the model"
         )
 
 

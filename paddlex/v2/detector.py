@@ -17,15 +17,16 @@ from paddlex.metrics.voc_ap import voc_average_precision
 from paddlex.modules.evaluation_batches import evaluation_mode
 from paddlex.modules.instance_segmentation.evaluator import evaluate_network, run_network
 from paddlex.modules.instance_segmentation.exporter import export_network
+from paddlex.modules.instance_segmentation.quantizer import INSTANCE_QUANTIZATION
 from paddlex.modules.paddle_device import use_device
-from paddlex.modules.sample_photos import find_sample_photos
+from paddlex.modules.quantize_run import QuantizationTask
 from paddlex.repo_apis.recipe import Optimizer
 from paddlex.structures.results import Detections
 from paddlex.training.schedules import LearningRate
 from paddlex.utils.errors import UsageError
 from paddlex.utils.logging import logger
-from paddlex.v2.base import Model
 from paddlex.v2.checks import require_dataset, require_positive
+from paddlex.v2.model import Model
 from paddlex.v2.photos import ImageFile, read_photos
 
 __all__ = ["Detector", "Metric"]
@@ -38,12 +39,12 @@ Instance = dict[str, Any]
 
 
 class Detector(Model):
-    """What `paddlex.det` offers; see `Model` for the constructor and the attributes."""
+    """What `paddlex.det` offers; see `SavedModel` for the constructor and the attributes."""
 
     model_type: ClassVar = "detector"
     curves: ClassVar = ("segm_mmap", "bbox_mmap", "bbox_map")
 
-    def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 (those of Model)
+    def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 (those of SavedModel)
         self._metric: Metric | None = None
         super().__init__(*args, **keywords)
 
@@ -268,14 +269,20 @@ class Detector(Model):
         self.init_params["num_classes"] = len(labels)
         self.net = self._build()
 
-    def _export_to(self, folder: Path, *, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    @property
+    def _quantization_task(self) -> QuantizationTask:
+        return INSTANCE_QUANTIZATION
+
+    def _export_to(
+        self, folder: Path, *, operations: Sequence[Mapping[str, Any]], photos: Sequence[NDArray[np.uint8]]
+    ) -> dict[str, Any]:
         return export_network(
             self.net,
             spec=self.spec,
             class_names=self.labels or self._default_labels(),
             input_size=None,
             folder=folder,
-            sample_images=find_sample_photos(None),
+            sample_images=photos,
             operations=operations,
             options=self._options,
         )

@@ -10,7 +10,7 @@ from paddlex.modules.model_info import read_model_info
 from paddlex.seg.models import BiSeNetV2, DeepLabV3P, FastSCNN, HRNet, UNet
 from paddlex.transforms import Compose
 from paddlex.utils.errors import FileFormatError, InputError, PaddleXError, WeightsError
-from paddlex.v2.base import Model
+from paddlex.v2.model import Model
 from paddlex.v2.saved_folder import DESCRIPTION, WEIGHTS, read_description
 
 __all__ = ["load_model"]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from paddle import nn
 
-__all__ = ["adopt_parameters"]
+__all__ = ["adopt_parameters", "have_same_parameters"]
+
+
+def have_same_parameters(network: nn.Layer, other: nn.Layer) -> bool:
+    """Whether names and shapes of all weights are the same."""
+    first, second = (
+        {name: tuple(value.shape) for name, value in layer.state_dict().items()} for layer in (network, other)
+    )
+    return first == second
 
 
 def adopt_parameters(network: nn.Layer, source: nn.Layer) -> None:

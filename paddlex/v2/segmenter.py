@@ -8,17 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from paddlex.data.transforms.batch import collate
 from paddlex.modules.evaluation_batches import evaluation_mode
 from paddlex.modules.paddle_device import use_device
-from paddlex.modules.sample_photos import find_sample_photos
+from paddlex.modules.quantize_run import QuantizationTask
 from paddlex.modules.semantic_segmentation.evaluator import evaluate_network, run_network
 from paddlex.modules.semantic_segmentation.exporter import export_network
+from paddlex.modules.semantic_segmentation.quantizer import SEMANTIC_QUANTIZATION
 from paddlex.repo_apis.recipe import Optimizer
 from paddlex.training.schedules import LearningRate
 from paddlex.utils.errors import UsageError
-from paddlex.v2.base import Model
 from paddlex.v2.checks import require_dataset, require_positive
+from paddlex.v2.model import Model
 from paddlex.v2.photos import ImageFile, read_photos
 
 __all__ = ["Segmenter"]
@@ -29,7 +33,7 @@ Metrics = OrderedDict[str, Any]
 
 
 class Segmenter(Model):
-    """What `paddlex.seg` offers; see `Model` for the constructor and the attributes."""
+    """What `paddlex.seg` offers; see `SavedModel` for the constructor and the attributes."""
 
     model_type: ClassVar = "segmenter"
     curves: ClassVar = ("miou", "oacc")
@@ -236,13 +240,19 @@ class Segmenter(Model):
     def _padding(self) -> list[Any]:
         return []
 
-    def _export_to(self, folder: Path, *, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    @property
+    def _quantization_task(self) -> QuantizationTask:
+        return SEMANTIC_QUANTIZATION
+
+    def _export_to(
+        self, folder: Path, *, operations: Sequence[Mapping[str, Any]], photos: Sequence[NDArray[np.uint8]]
+    ) -> dict[str, Any]:
         return export_network(
             self.net,
             spec=self.spec,
             class_names=self.labels or self._default_labels(),
             folder=folder,
-            sample_images=find_sample_photos(None),
+            sample_images=photos,
             operations=operations,
             options=self._options,
         )
