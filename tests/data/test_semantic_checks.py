@@ -40,8 +40,9 @@ AWKWARD: dict[str, tuple[set[str], str]] = {
     "sixteen_bit.png": (set(), ""),
     "rgb.png": (
         {"mask-colour"},
-        "annotations/rgb.png, line 1 of train.txt: a colour picture of 4 colours ((0, 0, 0), (60, 60, 200), "
-        "(60, 200, 60), (200, 60, 60)); expected one channel with the class index of each pixel, 0 upwards, "
+        "annotations/rgb.png, line 1 of train.txt: a colour picture of 4 colours: (0, 0, 0) "
+        "92432 pixels, (200, 60, 60) 19803, (60, 60, 200) 4100, (60, 200, 60) 3665; expected "
+        "one channel with the class index of each pixel, 0 upwards, "
         "255 to be ignored; give each colour the number of its class and save these numbers as a grey or "
         "palette PNG",
     ),
@@ -68,9 +69,9 @@ AWKWARD: dict[str, tuple[set[str], str]] = {
     ),
     "binary_255.png": (
         {"labels-binary"},
-        "annotations/binary_255.png: 0 and 255 only; 255 is ignored, so nothing but background would be "
-        "learnt; expected 0 for background, 1 for the object; write 1 in place of 255 and set "
-        "Train.num_classes=2",
+        "annotations/binary_255.png: 0 (92432 pixels) and 255 (27568 pixels) only; 255 is ignored, so "
+        "nothing but background would be learnt; expected 0 for background, 1 for the object; write 1 in "
+        "place of 255 and set Train.num_classes=2",
     ),
     "one_bit.png": ({"class-without-pixels"}, "train.txt: no pixel of fig, hazelnut; "),
     "zero.png": (
@@ -190,13 +191,19 @@ def test_a_sound_set_has_no_problems(tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "num_classes", "kinds", "words"),
     [
-        (looked_up(_0=1, _1=2, _2=3), 3, {"labels-from-one": 1}, "labels 1 to 3; expected 0 to 2"),
+        (
+            looked_up(_0=1, _1=2, _2=3),
+            3,
+            {"labels-from-one": 1},
+            "labels 1 (2304 pixels), 2 (2304 pixels), 3 (2304 pixels); expected 0 to 2",
+        ),
         (looked_up(_0=0, _1=255, _2=255), 3, {"labels-binary": 1}, "write 1 in place of 255"),
         (looked_up(_1=128, _2=255), 3, {"label-outside": 6}, "0 for 0, 1 for 128, 2 for 255"),
         (looked_up(_2=9), 3, {"label-outside": 6}, f"label 9 ({HEIGHT * 12} pixels); expected 0 to 2"),
         (looked_up(_0=255, _1=255, _2=255), 3, {"labels-none": 1}, "every pixel is 255"),
+        (np.zeros_like, 1, {"one-class": 1}, "a single class; expected at least 2"),
     ],
-    ids=["from one", "binary", "grey levels", "unknown", "all ignored"],
+    ids=["from one", "binary", "grey levels", "unknown", "all ignored", "one class"],
 )
 def test_labels_numbered_otherwise_are_recognised(change, num_classes, kinds, words, tiny: Path) -> None:
     relabel(tiny, change)
@@ -224,14 +231,39 @@ def test_one_binary_mask_among_others_is_a_warning(tiny: Path) -> None:
     [
         (looked_up(_0=1, _1=2, _2=3), "3 different labels, the largest 3: no pixel is 0; subtract 1"),
         (looked_up(_2=5), "3 different labels, the largest 5: no pixel is 2, 3, 4; set Train.num_classes=6"),
+        (
+            looked_up(_1=100, _2=200),
+            "3 different labels, the largest 200: no pixel is 1, 2, 3, 4, 5, 6, 7, 8, ...; these look like "
+            "grey levels for the eye; write the numbers of classes: 0 for 0, 1 for 100, 2 for 200",
+        ),
     ],
-    ids=["from one", "gap"],
+    ids=["from one", "gap", "grey levels"],
 )
 def test_without_names_gaps_in_the_numbering_are_a_warning(change, words: str, tiny: Path) -> None:
     (tiny / "labels.txt").unlink()
     relabel(tiny, change)
     (warning,) = problems_of(tiny)
     assert warning.kind == "labels-with-gaps" and words in str(warning)
+
+
+def test_without_names_a_single_class_is_an_error(tiny: Path) -> None:
+    (tiny / "labels.txt").unlink()
+    relabel(tiny, np.zeros_like)
+    (error,) = problems_of(tiny)
+    assert str(error) == (
+        "annotations/photo0.png, as all 6 masks: a single class; expected at least 2, background among them; "
+        "annotate what is to be told apart"
+    )
+
+
+def test_names_without_background_are_recognised(tiny: Path) -> None:
+    (tiny / "labels.txt").write_text("leaf\nstem\n")
+    (error,) = check_semantic_dataset(tiny).errors
+    assert (error.kind, error.file) == ("label-beyond-names", "annotations/photo0.png")
+    assert error.remedy == (
+        "if labels.txt leaves out the background, write its name before the others; else write 255 in place "
+        "of 2, or subtract 1 from every label if 0 is not a class"
+    )
 
 
 def test_names_that_are_not_as_many_as_the_classes_are_a_warning(tiny: Path) -> None:

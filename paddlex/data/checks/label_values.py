@@ -17,50 +17,96 @@ _SHOWN = 8
 _BLENDED = 12
 
 
-def check_label_values(masks: Mapping[str, MaskScan], *, num_classes: int | None) -> Iterator[Problem]:
+def check_label_values(
+    masks: Mapping[str, MaskScan], *, num_classes: int | None, named_in: str | None = None
+) -> Iterator[Problem]:
     """Values that are neither a class nor 255; kinds of masks that are numbered in another way.
 
     Args:
         masks: scans by path; those that could not be read are left out.
         num_classes: classes are 0 to this, exclusive; None where that is what the masks are to tell.
+        named_in: the file whose names `num_classes` counts, if it is that.
     """
     sound = {path: mask for path, mask in masks.items() if mask.problem is None}
-    values = set().union(*(mask.values for mask in sound.values())) if sound else set()
-    labels = values - {IGNORE_INDEX}
     if not sound:
         return
-    if not labels:
-        yield _of_all(
-            sound,
-            kind="labels-none",
-            found="every pixel is 255, which is ignored",
-            expected="classes from 0 upwards",
-            remedy="number the classes from 0",
-        )
-    elif values == {0, IGNORE_INDEX}:
-        yield _of_all(
-            sound,
-            kind="labels-binary",
-            found="0 and 255 only; 255 is ignored, so nothing but background would be learnt",
-            expected="0 for background, 1 for the object",
-            remedy="write 1 in place of 255 and set Train.num_classes=2",
-        )
+    counts = np.sum([mask.counts for mask in sound.values()], axis=0)
+    values = set(np.flatnonzero(counts).tolist())
+    labels = values - {IGNORE_INDEX}
+    of_all = _nothing_to_learn(counts, num_classes=num_classes)
+    if of_all is None and num_classes is not None and max(labels) == num_classes:
+        of_all = _one_too_many(counts, num_classes=num_classes, named_in=named_in)
+    if of_all is not None:
+        yield _of_all(sound, **of_all)
     elif num_classes is None:
         yield from _gaps(sound, labels)
-    elif max(labels) == num_classes and 0 not in labels:
-        yield _of_all(
-            sound,
-            kind="labels-from-one",
-            found=f"labels 1 to {num_classes}",
-            expected=f"0 to {num_classes - 1}, or 255 to be ignored",
-            remedy="subtract 1 from every label but 255; or, if 0 is a class that no photo shows, set "
-            f"Train.num_classes={num_classes + 1}",
-        )
     else:
         for path, mask in sound.items():
             yield from _outside(path, mask, num_classes, all_values=values)
     if labels - {0}:
         yield from _binary_masks(sound)
+
+
+def _nothing_to_learn(counts: NDArray[np.int64], *, num_classes: int | None) -> dict[str, str] | None:
+    """Why masks teach nothing, as fields of a problem; None if they do.
+
+    Args:
+        counts: (256,) pixels of each value, over all masks.
+        num_classes: as in `check_label_values`.
+    """
+    values = set(np.flatnonzero(counts).tolist())
+    labels = values - {IGNORE_INDEX}
+    if not labels:
+        return {
+            "kind": "labels-none",
+            "found": "every pixel is 255, which is ignored",
+            "expected": "classes from 0 upwards",
+            "remedy": "number the classes from 0",
+        }
+    if values == {0, IGNORE_INDEX}:
+        return {
+            "kind": "labels-binary",
+            "found": f"0 ({_pixels(counts[0])}) and 255 ({_pixels(counts[IGNORE_INDEX])}) only; 255 is "
+            "ignored, so nothing but background would be learnt",
+            "expected": "0 for background, 1 for the object",
+            "remedy": "write 1 in place of 255 and set Train.num_classes=2",
+        }
+    if (num_classes or len(labels)) == 1 and labels == {0}:
+        return {
+            "kind": "one-class",
+            "found": "a single class",
+            "expected": "at least 2, background among them",
+            "remedy": "annotate what is to be told apart",
+        }
+    return None
+
+
+def _one_too_many(
+    counts: NDArray[np.int64], *, num_classes: int, named_in: str | None
+) -> dict[str, str] | None:
+    """What is wrong where the largest label is the number of classes, as fields of a problem.
+
+    Args:
+        counts: (256,) pixels of each value, over all masks.
+        num_classes: as in `check_label_values`.
+        named_in: likewise.
+    """
+    labels = set(np.flatnonzero(counts).tolist()) - {IGNORE_INDEX}
+    found = f"labels {_counted(sorted(labels), counts)}"
+    expected = f"0 to {num_classes - 1}, or 255 to be ignored"
+    if 0 not in labels:
+        remedy = (
+            "subtract 1 from every label but 255; or, if 0 is a class that no photo shows, set "
+            f"Train.num_classes={num_classes + 1}"
+        )
+        return {"kind": "labels-from-one", "found": found, "expected": expected, "remedy": remedy}
+    if named_in is None:
+        return None
+    remedy = (
+        f"if {named_in} leaves out the background, write its name before the others; else write 255 in "
+        f"place of {num_classes}, or subtract 1 from every label if 0 is not a class"
+    )
+    return {"kind": "label-beyond-names", "found": found, "expected": expected, "remedy": remedy}
 
 
 def _of_all(masks: Mapping[str, MaskScan], **details: str) -> Problem:
@@ -74,13 +120,11 @@ def _outside(path: str, mask: MaskScan, num_classes: int, *, all_values: set[int
     outside = sorted(value for value in mask.values if num_classes <= value != IGNORE_INDEX)
     if not outside:
         return
-    shown = ", ".join(f"{value} ({_pixels(mask.counts[value])})" for value in outside[:_SHOWN])
-    more = f" and {len(outside) - _SHOWN} more values" if len(outside) > _SHOWN else ""
     yield Problem(
         kind="label-outside",
         severity="error",
         file=path,
-        found=f"label{'s' if len(outside) > 1 else ''} {shown}{more}",
+        found=f"label{'s' if len(outside) > 1 else ''} {_counted(outside, mask.counts)}",
         expected=f"0 to {num_classes - 1}, or 255 to be ignored",
         remedy=_remedy(outside, all_values),
     )
@@ -89,14 +133,19 @@ def _outside(path: str, mask: MaskScan, num_classes: int, *, all_values: set[int
 def _remedy(outside: Sequence[int], all_values: set[int]) -> str:
     if len(outside) > _BLENDED:
         return "values were blended: make the mask anew from its annotation, resized by nearest neighbour"
-    levels = sorted(all_values | {0})
-    if len(levels) > 2 and min(np.diff(levels)) > 20:
-        wanted = ", ".join(f"{index} for {level}" for index, level in enumerate(levels[:4]))
-        return f"these look like grey levels for the eye; write the numbers of classes: {wanted}"
-    return (
+    return _grey_levels(all_values) or (
         "correct these pixels, or write 255 to ignore them; if they are a class, set "
         f"Train.num_classes={max(outside) + 1} and name every class"
     )
+
+
+def _grey_levels(values: set[int]) -> str | None:
+    """The remedy for values that are as far from each other as shades for the eye; None if they are not."""
+    levels = sorted(values | {0})
+    if len(levels) <= 2 or min(np.diff(levels)) <= 20:
+        return None
+    wanted = ", ".join(f"{index} for {level}" for index, level in enumerate(levels[:4]))
+    return f"these look like grey levels for the eye; write the numbers of classes: {wanted}"
 
 
 def _gaps(masks: Mapping[str, MaskScan], labels: set[int]) -> Iterator[Problem]:
@@ -104,16 +153,16 @@ def _gaps(masks: Mapping[str, MaskScan], labels: set[int]) -> Iterator[Problem]:
     if not missing:
         return
     shown = ", ".join(map(str, missing[:_SHOWN])) + (", ..." if len(missing) > _SHOWN else "")
-    from_one = missing == [0]
+    remedy = f"set Train.num_classes={max(labels) + 1}, or number the classes without gaps"
+    if missing == [0]:
+        remedy = "subtract 1 from every label but 255 if they count from 1"
     yield Problem(
         kind="labels-with-gaps",
         severity="warning",
         file=next(iter(masks)),
         where=f"and all {len(masks)} masks" if len(masks) > 1 else "",
         found=f"{len(labels)} different labels, the largest {max(labels)}: no pixel is {shown}",
-        remedy="subtract 1 from every label but 255 if they count from 1"
-        if from_one
-        else f"set Train.num_classes={max(labels) + 1}, or number the classes without gaps",
+        remedy=_grey_levels(labels) or remedy,
     )
 
 
@@ -127,6 +176,12 @@ def _binary_masks(masks: Mapping[str, MaskScan]) -> Iterator[Problem]:
                 found=f"0 and 255 only, unlike others; 255 ({_pixels(mask.counts[IGNORE_INDEX])}) is ignored",
                 remedy="write the number of the class if 255 marks an object",
             )
+
+
+def _counted(values: Sequence[int], counts: NDArray[np.int64]) -> str:
+    """The first values with their pixels."""
+    shown = ", ".join(f"{value} ({_pixels(counts[value])})" for value in values[:_SHOWN])
+    return shown + (f" and {len(values) - _SHOWN} more values" if len(values) > _SHOWN else "")
 
 
 def _pixels(count: int) -> str:

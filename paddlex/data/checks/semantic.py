@@ -83,7 +83,8 @@ def check_semantic_dataset(
         problems += check_pairs(dataset_dir, listed, photos=photos, masks=masks)
     problems += check_copies(images, scans=photos)
     expected = num_classes if num_classes is not None else len(names[0]) if names else None
-    problems += check_label_values(masks, num_classes=expected)
+    named_in = names[1] if names and num_classes is None else None
+    problems += check_label_values(masks, num_classes=expected, named_in=named_in)
     counts = {split: _counts(listed, masks) for split, listed in lists.items()}
     problems += check_classes(counts, num_classes=num_classes, names=names)
     return SemanticScan(

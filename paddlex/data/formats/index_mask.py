@@ -73,12 +73,15 @@ def _grey(where: str, values: NDArray[np.uint8]) -> NDArray[np.uint8]:
     colors = values[..., :3] if values.shape[2] >= 3 else values[..., :1]
     if (colors == colors[..., :1]).all():
         return colors[..., 0]
-    distinct = np.unique(colors.reshape(-1, colors.shape[2]), axis=0)
-    shown = ", ".join(str(tuple(color.tolist())) for color in distinct[:4])
+    distinct, counts = np.unique(colors.reshape(-1, colors.shape[2]), axis=0, return_counts=True)
+    most = np.argsort(-counts, kind="stable")[:4]
+    shown = [f"{tuple(distinct[i].tolist())} {counts[i]}" for i in most]
+    shown[0] += " pixels"
     raise IndexMaskError(
         where,
         kind="mask-colour",
-        found=f"a colour picture of {len(distinct)} colours ({shown}{', ...' if len(distinct) > 4 else ''})",
+        found=f"a colour picture of {len(distinct)} colours: "
+        + ", ".join([*shown, *(["..."] if len(distinct) > 4 else [])]),
         remedy="give each colour the number of its class and save these numbers as a grey or palette PNG",
     )
 

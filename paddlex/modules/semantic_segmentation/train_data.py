@@ -28,7 +28,8 @@ def read_datasets(
         num_workers: threads that read masks if it comes to that.
 
     Raises:
-        DatasetError: if something is missing, or the user expects other classes than are named.
+        DatasetError: if something is missing, the user expects other classes than are named, or there is but
+            one.
     """
     for name in (TRAIN_LIST, VAL_LIST):
         require_list(dataset_dir, name)
@@ -37,6 +38,11 @@ def read_datasets(
         require_chosen_classes(num_classes, named[0])
         num_classes = len(named[0])
     count = num_classes or _count_classes(dataset_dir, num_workers=num_workers)
+    if count < 2:
+        raise DatasetError(
+            f"{dataset_dir}: a single class; expected at least 2, background among them; run mode "
+            "check_dataset, which tells what the masks hold"
+        )
     train, val = (SemanticDataset(dataset_dir, name, num_classes=count) for name in (TRAIN_LIST, VAL_LIST))
     return train, val
 

@@ -50,10 +50,10 @@ def test_one_bit_gives_two_classes(tmp_path: Path) -> None:
     ("image", "name", "kind", "message"),
     [
         (
-            Image.fromarray(np.array([[[0, 0, 0], [200, 60, 60]]], np.uint8)),
+            Image.fromarray(np.array([[[200, 60, 60], [0, 0, 0], [0, 0, 0]]], np.uint8)),
             "mask.png",
             "mask-colour",
-            r"a colour picture of 2 colours \(\(0, 0, 0\), \(200, 60, 60\)\); .*; give each colour",
+            r"a colour picture of 2 colours: \(0, 0, 0\) 2 pixels, \(200, 60, 60\) 1; .*; give each colour",
         ),
         (Image.fromarray(LABELS), "mask.jpg", "mask-lossy", "saved as JPEG"),
         (

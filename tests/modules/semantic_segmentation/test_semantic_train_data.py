@@ -52,6 +52,15 @@ def test_masks_that_hold_no_class_are_refused(tmp_path: Path) -> None:
         read_datasets(tmp_path, num_classes=None)
 
 
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    object_as_255 = np.zeros((32, 48), np.uint8)
+    object_as_255[:16] = 255
+    for split in ("train", "val"):
+        (tmp_path / f"{split}.txt").write_text(write_pair(tmp_path, split, label_map=object_as_255))
+    with pytest.raises(DatasetError, match=r"a single class; expected at least 2, .*run mode check_dataset"):
+        read_datasets(tmp_path, num_classes=None)
+
+
 def test_a_missing_list_is_named_with_the_remedy(dataset: Path) -> None:
     (dataset / "val.txt").unlink()
     with pytest.raises(DatasetFileNotFoundError, match=r"val\.txt: no such file; run mode check_dataset"):
