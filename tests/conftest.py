@@ -33,6 +33,12 @@ def nuts_labelme() -> Path:
 
 
 @pytest.fixture(scope="session")
+def nuts_masks() -> Path:
+    """The same photos at half their size, with masks, as semantic segmentation reads them; read only."""
+    return REPOSITORY / "dataset" / "nuts_masks"
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Further photo sets that lie beside a developer's checkout and are not distributed."""
     folder = REPOSITORY.parent / "shared" / "data"

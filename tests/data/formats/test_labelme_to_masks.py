@@ -178,3 +178,17 @@ def test_photos_of_nuts_convert_wholly(nuts_labelme: Path, tmp_path: Path) -> No
     dataset = SemanticDataset(root, "val.txt", num_classes=4)
     assert (len(dataset), dataset.class_names) == (summary.val_images, summary.class_names)
     assert all(set(np.unique(dataset[i].label_map)) <= {0, 1, 2, 3} for i in range(len(dataset)))
+
+
+def test_the_committed_masks_are_the_polygons_at_half_size(
+    nuts_labelme: Path, nuts_masks: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(nuts_labelme, tmp_path / "nuts"))
+    convert_labelme_to_masks(root)
+    for name in ("train.txt", "val.txt", "class_name.txt"):
+        assert (nuts_masks / name).read_text() == (root / name).read_text()
+    masks = sorted((nuts_masks / "annotations").iterdir())
+    assert len(masks) == 18
+    for mask in masks:
+        whole = read_mask(root / "annotations" / mask.name)
+        np.testing.assert_array_equal(read_mask(mask), whole[::2, ::2], err_msg=mask.name)

@@ -15,6 +15,7 @@ import pytest
 from data.tiny_semantic import HEIGHT, WIDTH, write_pair, write_tiny_semantic
 from PIL import Image
 
+from paddlex.config import CONFIG_FOLDER, load_config
 from paddlex.modules.semantic_segmentation.dataset_checker import check_dataset
 from paddlex.utils.errors import (
     CheckFailedError,
@@ -141,6 +142,22 @@ def test_bad_settings_are_refused(options, kind, message: str, tiny: Path, tmp_p
 def test_a_folder_that_is_missing_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetFileNotFoundError, match="no such folder"):
         checked(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_the_demo_masks_are_sound(nuts_masks: Path, tmp_path: Path) -> None:
+    result = checked(nuts_masks, tmp_path / "out")
+    attributes = result["attributes"]
+    assert (attributes["num_classes"], attributes["train_samples"], attributes["val_samples"]) == (4, 14, 4)
+    assert result["warnings"] == 0
+
+
+@pytest.mark.parametrize(
+    "config", sorted((CONFIG_FOLDER / "semantic_segmentation").iterdir()), ids=lambda file: file.stem
+)
+def test_shipped_configurations_name_the_demo_masks(config: Path, nuts_masks: Path) -> None:
+    settings = load_config(config)
+    assert settings.Global.dataset_dir == "dataset/nuts_masks" and nuts_masks.is_dir()
+    assert settings.Predict.input == "dataset/nuts_masks/images"
 
 
 def test_street_scenes_pass(shared_data: Path, tmp_path: Path) -> None:
