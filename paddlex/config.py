@@ -22,6 +22,9 @@ __all__ = ["CONFIG_FOLDER", "Config", "Mode", "load_config"]
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
+# Of semantic segmentation.
+_LOSSES = ("CrossEntropyLoss", "LovaszSoftmaxLoss", "DiceLoss")
+
 Mode = Literal["check_dataset", "train", "evaluate", "export", "predict", "prune", "quantize"]
 
 
@@ -93,6 +96,7 @@ class TrainSection(_Section):
     num_workers: int = Field(4, ge=0)
     input_size: int | None = Field(None, ge=64, le=4096, multiple_of=32)
     short_side: int | None = Field(None, ge=64, le=4096)
+    use_mixed_loss: bool | list[tuple[str, float]] = False
     multi_scale: bool = True
     augment: bool = True
     amp: Literal["off", "O1", "O2"] = "off"
@@ -108,10 +112,27 @@ class TrainSection(_Section):
     dy2st: bool = False
     uniform_output_enabled: bool = True
 
+    @field_validator("use_mixed_loss", mode="before")
+    @classmethod
+    def _losses_are_named(cls, value: object) -> object:
+        if isinstance(value, bool) or (isinstance(value, list) and value and all(map(_is_weighed, value))):
+            return value
+        raise ValueError(
+            f"found {value!r}, expected true, false or a list such as "
+            f"[[{_LOSSES[0]}, 0.8], [{_LOSSES[1]}, 0.2]]; losses are {', '.join(_LOSSES)}"
+        )
+
     @field_validator("amp", mode="before")
     @classmethod
     def _amp_off(cls, value: object) -> object:
         return "off" if value is False or (isinstance(value, str) and value.lower() == "off") else value
+
+
+def _is_weighed(term: object) -> bool:
+    """Whether this is the name of a loss and its weight."""
+    if not isinstance(term, (list, tuple)) or len(term) != 2 or term[0] not in _LOSSES:
+        return False
+    return isinstance(term[1], (int, float)) and not isinstance(term[1], bool)
 
 
 class EvaluateSection(_Section):

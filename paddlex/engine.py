@@ -184,6 +184,7 @@ def _train_options(config: Config, spec: ModelSpec) -> TrainOptions:
         freeze=train.freeze,
         keep_checkpoints=train.keep_checkpoints,
         allow_empty=train.allow_empty,
+        network=_network_options(config, spec),
     )
 
 
@@ -320,7 +321,7 @@ _PADDLE_MODES = ("train", "evaluate", "export", "prune", "quantize")
 # --------------------------------------------------------------------------- what only one task knows
 
 _MEANINGLESS: dict[Task, tuple[str, ...]] = {
-    "instance_segmentation": ("Train.short_side", "Evaluate.argmax_first"),
+    "instance_segmentation": ("Train.short_side", "Train.use_mixed_loss", "Evaluate.argmax_first"),
     "semantic_segmentation": (
         "Train.allow_empty",
         "Evaluate.allow_empty",
@@ -347,6 +348,13 @@ def _warn_of_the_meaningless(config: Config, spec: ModelSpec) -> None:
 def _chosen_classes(config: Config) -> int | None:
     """The class count the user chose, or None when the shipped example value stands."""
     return config.Train.num_classes if config.chosen("Train.num_classes") else None
+
+
+def _network_options(config: Config, spec: ModelSpec) -> Fields:
+    """Arguments of the network's builder that the user chose."""
+    if spec.task != "semantic_segmentation" or not config.chosen("Train.use_mixed_loss"):
+        return {}
+    return {"use_mixed_loss": config.Train.use_mixed_loss}
 
 
 def _device(config: Config) -> str | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from paddlex.config import CONFIG_FOLDER, load_config
+from paddlex.config import _LOSSES, CONFIG_FOLDER, load_config
 from paddlex.modules.zoo import ALL_MODELS
+from paddlex.repo_apis.paddle_seg.losses.mixed import MixedLoss, choose_loss
 from paddlex.utils.config_text import apply_override, load_yaml, parse_override, parse_scalar
 from paddlex.utils.errors import ConfigError, UsageError
 
@@ -148,3 +149,25 @@ def test_every_model_has_a_configuration_with_the_reference_values(name: str) ->
 
 def test_every_configuration_has_a_model() -> None:
     assert {file.stem for file in CONFIG_FOLDER.glob("*/*.yaml")} == set(ALL_MODELS)
+
+
+SEMANTIC = CONFIG_FOLDER / "semantic_segmentation" / "UNet.yaml"
+
+
+@pytest.mark.parametrize("name", _LOSSES)
+def test_a_mixed_loss_is_a_list_of_names_that_the_networks_know(name: str) -> None:
+    config = load_config(SEMANTIC, [f"Train.use_mixed_loss=[[{name}, 1], [{name}, 0.5]]"])
+    assert config.Train.use_mixed_loss == [(name, 1.0), (name, 0.5)]
+    assert isinstance(choose_loss(config.Train.use_mixed_loss), MixedLoss)
+
+
+@pytest.mark.parametrize("value", ["[[Lovasz, 1]]", "[]", "[[DiceLoss]]", "[[DiceLoss, true]]", "Dice", "2"])
+def test_another_mixed_loss_is_refused_with_an_example(value: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(SEMANTIC, [f"Train.use_mixed_loss={value}"])
+    (problem,) = error.value.problems
+    assert problem.startswith("Train.use_mixed_loss: found ")
+    assert problem.endswith(
+        "expected true, false or a list such as [[CrossEntropyLoss, 0.8], [LovaszSoftmaxLoss, 0.2]]; losses "
+        "are CrossEntropyLoss, LovaszSoftmaxLoss, DiceLoss"
+    )

@@ -249,8 +249,12 @@ class TrainingRun(Generic[Photos]):
             self.loader.close()
 
     def _build_network(self, start: StartWeights) -> nn.Layer:
+        for name, value in self.options.network.items():
+            logger.info("the network is built with %s=%s", name, value)
         network = self.spec.build(
-            num_classes=len(self.datasets[0].class_names), eval_size=self.input_size, **start.network
+            num_classes=len(self.datasets[0].class_names),
+            eval_size=self.input_size,
+            **{**start.network, **self.options.network},
         )
         start.apply(network)
         frozen = freeze_parameters(network, self.options.freeze)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 __all__ = ["AmpLevel", "LearningRateScaling", "TrainOptions"]
 
@@ -47,6 +48,8 @@ class TrainOptions:
         freeze: patterns of parameter names that stay as they are, e.g. `backbone` or `backbone.*.bn`.
         keep_checkpoints: numbered checkpoints that are kept, beside the best.
         allow_empty: photos without objects take part.
+        network: keyword arguments of the network's builder above those of the recipe; they concern training
+            only, such as the loss, and are not kept with the weights.
     """
 
     batch_size: int
@@ -76,3 +79,4 @@ class TrainOptions:
     freeze: tuple[str, ...] = ()
     keep_checkpoints: int = 5
     allow_empty: bool = True
+    network: Mapping[str, Any] = field(default_factory=dict)
