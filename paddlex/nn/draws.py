@@ -8,10 +8,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 from paddle import Tensor
 from paddle.utils.dlpack import from_dlpack
 
+from paddlex.nn.host_threads import share_among_threads
+
 __all__ = ["UniformDraws"]
+
+_PORTION = 2**18
 
 
 class UniformDraws:
@@ -32,7 +37,9 @@ class UniformDraws:
         if paddle.get_device() != "cpu":
             return paddle.rand(list(shape), dtype="float32")
         # DLPack hands the memory over; `to_tensor` would copy tens of megabytes per step.
-        return from_dlpack(self._cpu_generator().random(tuple(shape), dtype=np.float32))
+        values = np.empty(tuple(shape), np.float32)
+        _fill(values.reshape(-1), self._cpu_generator())
+        return from_dlpack(values)
 
     def integers(self, high: int, count: int) -> Tensor:
         """Return `count` int64 numbers in [0, high)."""
@@ -50,3 +57,28 @@ class UniformDraws:
         if self._generator is None:
             self._generator = np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1]).item()))
         return self._generator
+
+
+def _fill(values: NDArray[np.float32], generator: np.random.Generator) -> None:
+    """Fill (K,) `values` with the generator's next numbers, large arrays by several threads to the same bits.
+
+    PCG64 can skip ahead, and one 64-bit output gives two float32 numbers.
+    """
+    bits, whole = generator.bit_generator, len(values) // _PORTION
+    # Half an output may be left over from an odd number of draws.
+    if whole < 2 or not isinstance(bits, np.random.PCG64) or bits.state["has_uint32"]:
+        generator.random(out=values, dtype=np.float32)
+        return
+    state = bits.state
+
+    def fill(portions: range) -> None:
+        for portion in portions:
+            source = np.random.PCG64()
+            source.state = state
+            source.advance(portion * _PORTION // 2)
+            part = values[portion * _PORTION : (portion + 1) * _PORTION]
+            np.random.Generator(source).random(out=part, dtype=np.float32)
+
+    share_among_threads(fill, whole)
+    bits.advance(whole * _PORTION // 2)
+    generator.random(out=values[whole * _PORTION :], dtype=np.float32)

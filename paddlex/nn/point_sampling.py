@@ -38,37 +38,45 @@ def sample_maps(maps: Tensor, points: Tensor) -> Tensor:
 
 
 def bilinear_matrix(points: Array, *, size: tuple[int, int]) -> csr_matrix:
-    """Return the sparse matrix that samples a flattened map at `points`.
+    """Return the sparse matrix that samples a map, held in a border of zeros, at `points`.
+
+    The border, one pixel wide, stands for everything outside the map, so that no point needs a test of its
+    own.
 
     Args:
         points: (K, 2).
-        size: (height, width) of the map.
+        size: (height, width) of the map without its border.
 
     Returns:
-        (K, height * width) float32 with four stored entries per row; `matrix @ flat_map` are the samples.
+        (K, (height + 2) * (width + 2)) float32 with four stored entries per row; `matrix @ flat_map` are the
+        samples.
     """
     height, width = size
-    columns, column_weights = _neighbours(points[:, 0], width)
-    rows, row_weights = _neighbours(points[:, 1], height)
-    count = len(points)
+    column, x = _lower_neighbour(points[:, 0], width)
+    row, y = _lower_neighbour(points[:, 1], height)
+    stride, count = width + 2, len(points)
     indices, weights = np.empty((count, 4), np.int32), np.empty((count, 4), np.float32)
-    for corner in range(4):
-        row, column = divmod(corner, 2)
-        indices[:, corner] = rows[row] * width + columns[column]
-        weights[:, corner] = row_weights[row] * column_weights[column]
+    row *= np.int32(stride)
+    row += column
+    for corner, offset in enumerate((0, 1, stride, stride + 1)):
+        np.add(row, np.int32(offset), out=indices[:, corner])
+    both, above = x * y, 1 - y
+    weights[:, 3] = both
+    np.subtract(y, both, out=weights[:, 2])
+    x -= both  # what is left of x belongs to the upper right
+    weights[:, 1] = x
+    np.subtract(above, x, out=weights[:, 0])
     starts = np.arange(0, 4 * count + 1, 4, dtype=np.int32)
-    return csr_matrix((weights.ravel(), indices.ravel(), starts), shape=(count, height * width))
+    shape = (count, (height + 2) * stride)
+    return csr_matrix((weights.ravel(), indices.ravel(), starts), shape=shape)
 
 
-def _neighbours(fractions: Array, length: int) -> tuple[list[NDArray[np.int32]], list[Array]]:
-    """Return the lower and upper pixel along one axis and their weights; outside pixels weigh nothing."""
-    position = fractions * np.float32(length) - np.float32(0.5)
-    floor = np.floor(position)
-    upper_weight = position - floor
-    lower = floor.astype(np.int32)
-    lower_weight = (1 - upper_weight) * (lower >= 0)
-    upper_weight *= lower < length - 1
-    return [np.maximum(lower, 0), np.minimum(lower + 1, length - 1)], [lower_weight, upper_weight]
+def _lower_neighbour(fractions: Array, length: int) -> tuple[NDArray[np.int32], Array]:
+    """Return the pixel before each point along one axis, its border counted, and the upper one's weight."""
+    position = fractions * np.float32(length) + np.float32(0.5)
+    lower = position.astype(np.int32)
+    position -= lower
+    return lower, position
 
 
 def sample_binary_masks(masks: Tensor, *, index: Tensor, points: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import paddle
+import pytest
 
 from paddlex.nn.draws import UniformDraws
 
@@ -22,6 +23,17 @@ def test_seed_repeats_the_sequence_and_each_draw_is_fresh() -> None:
 
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(again.uniform([5]).numpy(), first)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_large_draws_are_the_sequence_of_one_generator(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    draws, generator = UniformDraws(5), np.random.default_rng(5)
+
+    # The odd lengths leave half an output of the generator over, which the next draw begins with.
+    for shape in ([3], [600_001, 1], [2, 300_000], [7]):
+        expected = generator.random(shape, dtype=np.float32)
+        np.testing.assert_array_equal(draws.uniform(shape).numpy(), expected)
 
 
 def test_without_seed_the_sequence_follows_paddle_seed() -> None:

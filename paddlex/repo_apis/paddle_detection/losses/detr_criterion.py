@@ -165,7 +165,7 @@ class DetrCriterion:
         scores = box_iou(cxcywh_to_xyxy(pred_boxes.detach()), cxcywh_to_xyxy(gt_boxes))
         height, width = pair_logits.shape[-2:]
         gt_masks = resize_masks(objects.masks, size=(2 * height, 2 * width))
-        main = paired_mask_iou(pair_logits[:, -1], paddle.gather(gt_masks, indices[-1]))
+        main = paired_mask_iou(pair_logits[:, -1].detach(), gt_masks, index=indices[-1])
         scores = paddle.concat([scores[:-1], main.unsqueeze(0)])
         class_loss = _class_loss(pred.logits, objects, pairs, scores)
         return class_loss, distance.sum(1), giou_loss.sum(1), bce.sum(0), dice.sum(0)

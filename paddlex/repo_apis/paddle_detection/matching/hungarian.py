@@ -1,36 +1,23 @@
-"""Optimal one-to-one assignment of queries to objects (DETR, arXiv:2005.12872), with mask costs.
+"""Optimal one-to-one assignment of queries to objects (DETR, arXiv:2005.12872), with mask costs."""
 
-The mask costs compare prediction and target on random points (Mask2Former, arXiv:2112.01527). Sampling is
-linear, so the prototypes are sampled once per image and one product with the embeddings gives the sampled
-masks of all queries; the sum of logit times target over the points needs no sampled mask at all.
-"""
-
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import paddle
 import paddle.nn.functional as F
-from numpy.typing import NDArray
 from paddle import Tensor
-from paddle.utils.dlpack import from_dlpack
 from scipy.optimize import linear_sum_assignment
 
 from paddlex.nn.boxes import cxcywh_to_xyxy, pairwise_generalized_box_iou
 from paddlex.nn.draws import UniformDraws
-from paddlex.nn.host_threads import share_among_threads
-from paddlex.nn.point_sampling import BinaryMaskSampler, bilinear_matrix, sample_binary_masks, sample_maps
 from paddlex.repo_apis.paddle_detection.losses.predictions import BatchObjects, QueryPredictions
+from paddlex.repo_apis.paddle_detection.matching.mask_costs import mask_costs
 from paddlex.repo_apis.paddle_detection.matching.pairs import MatchedPairs
 from paddlex.utils.errors import TrainingDivergedError
 
 __all__ = ["HungarianMatcher", "MatchingWeights"]
 
-Array = NDArray[np.float32]
-
 _LOG_EPSILON = 1e-8
-_ROWS_IN_CACHE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +84,10 @@ class HungarianMatcher:
                 continue
             rows = slice(int(first), int(first) + count)
             cost = self._class_and_box_cost(pred, objects, image=image, rows=rows)
-            sample = _sample_image_cpu if points.place.is_cpu_place() else _sample_image
-            sampled_prototypes, sampled_targets = sample(
-                pred.prototypes[image], objects.masks[rows], points[image]
+            bce, dice = mask_costs(
+                pred.mask_embeds[:, image], pred.prototypes[image], objects.masks[rows], points=points[image]
             )
-            cost += self._mask_cost(pred.mask_embeds[:, image], sampled_prototypes, sampled_targets)
+            cost += self.weights.mask * bce + self.weights.dice * dice
             parts.append(cost.reshape([-1]))
         host = paddle.concat(parts).numpy() if parts else np.zeros(0, np.float32)
         ends = np.cumsum(objects.counts) * num_layers * num_queries
@@ -123,76 +109,3 @@ class HungarianMatcher:
         distance = (pred_boxes.unsqueeze(2) - gt_boxes).abs().sum(-1)
         giou = pairwise_generalized_box_iou(cxcywh_to_xyxy(pred_boxes), cxcywh_to_xyxy(gt_boxes))
         return weights.classes * (positive - negative) + weights.boxes * distance - weights.giou * giou
-
-    def _mask_cost(self, embeds: Tensor, prototypes: Tensor, targets: Tensor) -> Tensor:
-        """Return the (L, Q, n) binary cross-entropy and dice costs.
-
-        Args:
-            embeds: (L, Q, P).
-            prototypes: (P, K) sampled prototypes.
-            targets: (n, K) sampled targets.
-        """
-        # BCE(z, t) = softplus(z) - z t, and the sum of z t over the points is bilinear in embeds and targets.
-        overlap = embeds @ (prototypes @ targets.T)
-        statistics = _mask_statistics_cpu if embeds.place.is_cpu_place() else _mask_statistics
-        softplus_sum, area, intersection = statistics(embeds, prototypes, targets)
-        bce = (softplus_sum - overlap) / self.num_points
-        dice = 1 - (2 * intersection + 1) / (area + targets.sum(-1) + 1)
-        return self.weights.mask * bce + self.weights.dice * dice
-
-
-def _sample_image(prototypes: Tensor, masks: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Return one image's prototypes (P, K) and masks (n, K), both sampled at `points` (K, 2)."""
-    count = masks.shape[0]
-    shared = points.unsqueeze(0).expand([count, -1, -1])
-    targets = sample_binary_masks(masks, index=paddle.arange(count), points=shared)
-    return sample_maps(prototypes.unsqueeze(0), points.unsqueeze(0))[0], targets
-
-
-def _sample_image_cpu(prototypes: Tensor, masks: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute what `_sample_image` does, as a sparse product."""
-    host_points = points.numpy()
-    height, width = prototypes.shape[1:]
-    sampled = bilinear_matrix(host_points, size=(height, width)) @ prototypes.flatten(1).T.numpy()
-    targets = BinaryMaskSampler(masks.numpy()).sample(np.arange(masks.shape[0]), host_points)
-    return paddle.to_tensor(sampled).T, paddle.to_tensor(targets)
-
-
-def _mask_statistics(embeds: Tensor, prototypes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sums over the points of softplus and sigmoid, (L, Q, 1) each, sigmoid times target (L, Q, n)."""
-    parts = []
-    for layer in embeds:  # one layer's sampled masks at a time bound the memory
-        logits = layer @ prototypes
-        probability = F.sigmoid(logits)
-        sums = F.softplus(logits).sum(-1, keepdim=True), probability.sum(-1, keepdim=True)
-        parts.append((*sums, probability @ targets.T))
-    softplus_sum, area, intersection = (paddle.stack(part) for part in zip(*parts, strict=True))
-    return softplus_sum, area, intersection
-
-
-def _mask_statistics_cpu(
-    embeds: Tensor, prototypes: Tensor, targets: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute what `_mask_statistics` does, a few queries at a time so that their masks stay in the cache."""
-    num_points = prototypes.shape[1]
-    labels = paddle.concat([targets, paddle.ones([1, num_points])]).T
-    probability = np.empty((embeds.shape[1], num_points), np.float32)
-    softplus_sums = np.empty((*embeds.shape[:2], 1), np.float32)
-    products = []
-    for layer, layer_embeds in enumerate(embeds):
-        logits, sums = np.from_dlpack(layer_embeds @ prototypes), softplus_sums[layer]
-
-        def reduce(blocks: range, logits: NDArray[Any] = logits, sums: Array = sums) -> None:
-            for block in blocks:
-                rows = slice(block * _ROWS_IN_CACHE, (block + 1) * _ROWS_IN_CACHE)
-                clipped = np.maximum(logits[rows], -80)  # keeps exp finite; both functions are flat there
-                odds = np.exp(-clipped)
-                odds += 1
-                # softplus(z) = z + log(1 + exp(-z))
-                sums[rows, 0] = np.log(odds).sum(1) + clipped.sum(1)
-                np.reciprocal(odds, out=probability[rows])
-
-        share_among_threads(reduce, math.ceil(len(logits) / _ROWS_IN_CACHE))
-        products.append(from_dlpack(probability) @ labels)
-    intersection = paddle.stack(products)
-    return paddle.to_tensor(softplus_sums), intersection[..., -1:], intersection[..., :-1]

@@ -9,7 +9,7 @@ import pytest
 from paddlex.nn.draws import UniformDraws
 from paddlex.repo_apis.paddle_detection.losses import point_mask
 from paddlex.repo_apis.paddle_detection.losses.point_mask import PointCounts, PointMaskLoss, point_mask_losses
-from paddlex.repo_apis.paddle_detection.losses.point_mask_cpu import point_mask_losses_cpu
+from paddlex.repo_apis.paddle_detection.losses.point_mask_cpu import nearest_points, point_mask_losses_cpu
 
 COMPUTE = pytest.mark.parametrize("compute", [point_mask_losses, point_mask_losses_cpu])
 
@@ -116,3 +116,20 @@ def test_layers_share_points_and_draws_count_as_documented() -> None:
 
     assert draws.shapes == [[3, 1, 30, 2], [3, 4, 2]]
     np.testing.assert_array_equal(bce[:, 0].numpy(), bce[:, 1].numpy())
+
+
+@pytest.mark.parametrize("count", [1, 700, 9_999, 10_000])
+@pytest.mark.parametrize("kind", ["random", "few_values", "ascending", "mostly_equal"])
+def test_nearest_points_are_those_of_a_full_sort(kind: str, count: int) -> None:
+    rng = np.random.default_rng(0)
+    distances = {
+        "random": rng.random(10_000),
+        "few_values": rng.integers(0, 4, 10_000),
+        "ascending": np.arange(10_000),
+        # Every value of the sample is the same, so that it says nothing about the others.
+        "mostly_equal": np.where(np.arange(10_000) % 64 == 0, 5, rng.random(10_000)),
+    }[kind].astype(np.float32)
+    nearest = nearest_points(distances, count)
+
+    assert len(np.unique(nearest)) == count
+    assert sorted(distances[nearest]) == sorted(distances)[:count]

@@ -8,14 +8,7 @@ import pytest
 
 from paddlex.nn.draws import UniformDraws
 from paddlex.repo_apis.paddle_detection.losses.predictions import BatchObjects, QueryPredictions
-from paddlex.repo_apis.paddle_detection.matching.hungarian import (
-    HungarianMatcher,
-    MatchingWeights,
-    _mask_statistics,
-    _mask_statistics_cpu,
-    _sample_image,
-    _sample_image_cpu,
-)
+from paddlex.repo_apis.paddle_detection.matching.hungarian import HungarianMatcher, MatchingWeights
 from paddlex.utils.errors import TrainingDivergedError
 
 NUM_CLASSES = 3
@@ -124,25 +117,3 @@ def test_predictions_that_are_not_finite_stop_the_training(
 
     with pytest.raises(TrainingDivergedError, match="lower the learning rate"):
         HungarianMatcher(num_points=64)(pred, objects, UniformDraws(0))
-
-
-def test_cpu_statistics_equal_the_operators(rng: np.random.Generator) -> None:
-    embeds = paddle.to_tensor((20 * rng.normal(size=(3, 50, 6))).astype(np.float32))
-    prototypes = paddle.to_tensor(rng.normal(size=(6, 40)).astype(np.float32))
-    targets = paddle.to_tensor(rng.random((4, 40), dtype=np.float32))
-    ours, expected = (f(embeds, prototypes, targets) for f in (_mask_statistics_cpu, _mask_statistics))
-
-    for value, reference in zip(ours, expected, strict=True):
-        assert value.shape == reference.shape
-        np.testing.assert_allclose(value.numpy(), reference.numpy(), rtol=1e-4, atol=1e-4)
-
-
-def test_cpu_samples_equal_the_operators(rng: np.random.Generator) -> None:
-    prototypes = paddle.to_tensor(rng.normal(size=(4, 5, 6)).astype(np.float32))
-    masks = paddle.to_tensor((rng.random((3, 20, 24)) < 0.5).astype(np.uint8))
-    points = paddle.to_tensor(rng.random((70, 2), dtype=np.float32))
-    ours, expected = (f(prototypes, masks, points) for f in (_sample_image_cpu, _sample_image))
-
-    for value, reference in zip(ours, expected, strict=True):
-        assert value.shape == reference.shape
-        np.testing.assert_allclose(value.numpy(), reference.numpy(), atol=1e-5)
