@@ -168,6 +168,17 @@ def test_instances_have_boxes_and_masks_of_the_photo(run: tuple[pdx.det.MaskRCNN
     assert [one["bbox"] for one in alone] == [one["bbox"] for one in lists[0]]
 
 
+def test_what_a_training_found_can_be_analysed(run: tuple[pdx.det.MaskRCNN, Path], tmp_path: Path) -> None:
+    file = run[1] / "epoch_2" / "eval_details.json"
+    pdx.det.draw_pr_curve(str(file), save_dir=str(tmp_path))
+    pdx.det.coco_error_analysis(str(file), save_dir=str(tmp_path / "errors"))
+    names = ["bbox_pr_curve(iou-0.5).png", "errors", "segm_pr_curve(iou-0.5).png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    for kind in ("bbox", "segm"):
+        drawn = {path.name for path in (tmp_path / "errors" / kind).iterdir()}
+        assert drawn == {"all.png", "classes.png", "bar.png", "disc.png"}
+
+
 def test_predictions_can_be_drawn(run: tuple[pdx.det.MaskRCNN, Path], tmp_path: Path) -> None:
     photo = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
     pdx.det.visualize(photo, run[0].predict(photo), threshold=0.0, save_dir=str(tmp_path))

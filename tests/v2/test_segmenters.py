@@ -238,6 +238,12 @@ def test_scores_are_ordered_and_follow_from_the_confusion_matrix(
     assert list(run[0].evaluate(pixel_sets(pixel_data)[1], batch_size=2)) == METRICS
 
 
+def test_confusion_matrices_of_a_training_can_be_drawn(run: tuple[FastSCNN, Path], tmp_path: Path) -> None:
+    file = run[1] / "epoch_2" / "eval_details.json"
+    pdx.seg.draw_confusion_matrix(str(file), run[0].labels, save_dir=str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["confusion_matrix.png"]
+
+
 def test_predictions_have_the_photos_size_and_probabilities(run: tuple[FastSCNN, Path]) -> None:
     photos = [np.full((40, 30, 3), 90, np.uint8), np.full((17, 80, 3), 10, np.uint8)]
     results = run[0].predict(photos)
