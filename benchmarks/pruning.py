@@ -1,7 +1,7 @@
 """What pruning is worth on the CPU: ONNX Runtime with the full and the pruned network, in turns.
 
     python benchmarks/pruning.py [--models FastSCNN DeepLabV3P-ResNet50_vd MaskRCNN-ResNet50-FPN]
-                                 [--size 512] [--shares 0.3 0.5] [--repeats 5]
+                                 [--size 512] [--shares 0.3 0.5] [--multiple 16] [--repeats 20]
 
 Each network has random weights and loses the same share of channels everywhere, as much as makes the wanted
 share of its multiply-adds go. The best of the repeats counts. R-CNN keeps its twenty best
@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), help="any models of the zoo")
     parser.add_argument("--size", type=int, default=512, help="side or short side of the input, pixels")
     parser.add_argument("--shares", nargs="+", type=float, default=[0.3, 0.5], help="of multiply-adds pruned")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--multiple", type=int, default=16, help="channels left are multiples of this")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0: all cores")
     options = parser.parse_args()
     from paddlex.utils.cpu import prepare_cpu
 
@@ -47,8 +49,8 @@ def _compare(name: str, options: argparse.Namespace) -> None:
         for share in (0.0, *options.shares):
             label = f"{share:.0%} pruned" if share else "full"
             folder = Path(temporary) / label
-            notes[label] = _export(name, folder, share=share, size=options.size)
-            runs[label] = _session(folder, size=options.size)
+            notes[label] = _export(name, folder, share=share, size=options.size, multiple=options.multiple)
+            runs[label] = _session(folder, size=options.size, threads=options.threads)
         times: dict[str, list[float]] = {label: [] for label in runs}
         for repeat in range(options.repeats + 1):
             for label, run in runs.items():
@@ -63,7 +65,7 @@ def _compare(name: str, options: argparse.Namespace) -> None:
         print(f"  {label:12} {1000 * seconds:8.1f} ms  {ratio:5.2f}x  {notes[label]}", flush=True)
 
 
-def _export(name: str, folder: Path, *, share: float, size: int) -> str:
+def _export(name: str, folder: Path, *, share: float, size: int, multiple: int) -> str:
     """Export random weights without `share` of the multiply-adds; returns what went, in words."""
     import paddle
 
@@ -83,7 +85,7 @@ def _export(name: str, folder: Path, *, share: float, size: int) -> str:
         from paddlex.compression.sensitivity import RATIOS
 
         losses = {group.name: {ratio: ratio for ratio in RATIOS} for group in dependencies.groups}
-        result = prune(network, dependencies, losses=losses, pruned_flops=share)
+        result = prune(network, dependencies, losses=losses, pruned_flops=share, multiple=multiple)
         parameters = 1 - result.parameters[1] / result.parameters[0]
         note = f"{result.pruned_flops:.1%} of multiply-adds, {parameters:.1%} of parameters gone"
     _write_graphs(spec, network, folder, size=size, options={"channels": fitted_channels(network)})
@@ -121,11 +123,12 @@ def _make_plausible(network: Any) -> None:
             value.set_value(paddle.randn(value.shape) * 0.3)
 
 
-def _session(folder: Path, *, size: int) -> Callable[[], Any]:
+def _session(folder: Path, *, size: int, threads: int) -> Callable[[], Any]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
         str(folder / "inference.onnx"), options, providers=["CPUExecutionProvider"]
     )

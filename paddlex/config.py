@@ -212,6 +212,7 @@ class PruneSection(_Section):
     weight_path: str | None = "output/best_model/best_model.pdparams"
     pruned_flops: float = Field(0.2, gt=0, lt=1)
     criterion: Literal["l1_norm", "fpgm"] = "l1_norm"
+    channel_multiple: int = Field(16, ge=1)
     sensitivity_file: str | None = None
     photos: int | None = Field(50, ge=1)
     batch_size: int = Field(1, ge=1)

@@ -294,6 +294,7 @@ def _prune(config: Config, spec: ModelSpec) -> Fields:
         options=PruneOptions(
             pruned_flops=section.pruned_flops,
             criterion=section.criterion,
+            channel_multiple=section.channel_multiple,
             sensitivity_file=Path(section.sensitivity_file) if section.sensitivity_file else None,
             photos=section.photos,
             batch_size=section.batch_size,

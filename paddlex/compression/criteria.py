@@ -13,7 +13,15 @@ from paddle import nn
 from paddlex.compression.atoms import Numbers
 from paddlex.compression.dependencies import ChannelGroup, Dependencies, Kept
 
-__all__ = ["CRITERIA", "Criterion", "Ranking", "keep_best", "rank_channels", "removed_count"]
+__all__ = [
+    "CRITERIA",
+    "Criterion",
+    "Ranking",
+    "fitting_multiple",
+    "keep_best",
+    "rank_channels",
+    "removed_count",
+]
 
 Criterion = Literal["l1_norm", "fpgm"]
 # By group the classes of its channels, least important first.
@@ -81,21 +89,43 @@ def _of_classes(
     return np.asarray(sums / counts, np.float64)
 
 
-def removed_count(channels: int, ratio: float) -> int:
-    """How many of `channels` a ratio removes; one is always left."""
-    return min(round(channels * ratio), channels - 1)
+def removed_count(channels: int, ratio: float, *, multiple: int = 1) -> int:
+    """How many of `channels` a ratio removes; one is always left.
+
+    Args:
+        channels: of the group.
+        ratio: share to remove, in [0, 1).
+        multiple: what is left is the nearest multiple of this, or everything; narrow groups see
+            `fitting_multiple`.
+    """
+    multiple = fitting_multiple(channels, multiple)
+    if multiple == 1:
+        return min(round(channels * ratio), channels - 1)
+    wanted = channels * (1 - ratio)
+    blocks = min(max(multiple, multiple * round(wanted / multiple)), channels)
+    return 0 if channels - wanted <= abs(blocks - wanted) else channels - blocks
 
 
-def keep_best(dependencies: Dependencies, ranking: Ranking, ratios: Mapping[str, float]) -> Kept:
+def fitting_multiple(channels: int, multiple: int) -> int:
+    """`multiple`, halved until a group of so many channels has at least two of it."""
+    while multiple > 1 and channels < 2 * multiple:
+        multiple //= 2
+    return multiple
+
+
+def keep_best(
+    dependencies: Dependencies, ranking: Ranking, ratios: Mapping[str, float], *, multiple: int = 1
+) -> Kept:
     """What is kept when of each group the least important share goes.
 
     Args:
         dependencies: of the network.
         ranking: of its channels.
         ratios: share of each group to remove, in [0, 1); groups without one stay whole.
+        multiple: see `removed_count`.
     """
     kept = dependencies.all_kept()
     for name, ratio in ratios.items():
         order = ranking[name]
-        kept[order[: removed_count(len(order), ratio)]] = False
+        kept[order[: removed_count(len(order), ratio, multiple=multiple)]] = False
     return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from paddlex.compression.criteria import Ranking, keep_best
+from paddlex.compression.criteria import Ranking, fitting_multiple, keep_best
 from paddlex.compression.dependencies import Dependencies
 from paddlex.compression.flops import count_flops
 from paddlex.utils.errors import PruneError
@@ -16,10 +16,18 @@ Losses = Mapping[str, Mapping[float, float]]
 
 _STEPS = 60
 _CLOSE = 1e-4
+# A difference to the wanted share that nobody would notice.
+_FINE = 0.005
+_LARGEST_RATIO = 0.9
 
 
 def choose_ratios(
-    dependencies: Dependencies, ranking: Ranking, losses: Losses, *, pruned_flops: float
+    dependencies: Dependencies,
+    ranking: Ranking,
+    losses: Losses,
+    *,
+    pruned_flops: float,
+    multiple: int = 1,
 ) -> dict[str, float]:
     """Choose ratios by one threshold on the loss of all groups, found by bisection.
 
@@ -31,6 +39,7 @@ def choose_ratios(
         ranking: order in which channels go.
         losses: of each group at each ratio measured.
         pruned_flops: share of the operations to remove.
+        multiple: see `removed_count`.
 
     Raises:
         PruneError: if the share is not in (0, 1), cannot be reached, or a group was not measured.
@@ -46,7 +55,8 @@ def choose_ratios(
     full = count_flops(dependencies)
 
     def share(ratios: Mapping[str, float]) -> float:
-        return 1 - count_flops(dependencies, keep_best(dependencies, ranking, ratios)) / full
+        kept = keep_best(dependencies, ranking, ratios, multiple=multiple)
+        return 1 - count_flops(dependencies, kept) / full
 
     def at(threshold: float) -> dict[str, float]:
         return {group.name: ratio_at(threshold, losses[group.name]) for group in dependencies.groups}
@@ -55,7 +65,7 @@ def choose_ratios(
     if most < pruned_flops - _CLOSE:
         raise PruneError(
             f"pruned_flops is {pruned_flops}, but at most {most:.3f} can be removed at the ratios measured; "
-            "ask for less"
+            f"ask for less{' or for smaller multiples of channels' if multiple > 1 else ''}"
         )
     nothing = dict.fromkeys(ranking, 0.0)
     if share(at(0.0)) >= pruned_flops:
@@ -67,8 +77,36 @@ def choose_ratios(
     def mixed(part: float) -> dict[str, float]:
         return {name: (1 - part) * low[name] + part * high[name] for name in low}
 
-    candidates = [mixed(part) for part in _bisect(lambda part: share(mixed(part)), pruned_flops)]
-    return min(candidates, key=lambda ratios: abs(share(ratios) - pruned_flops))
+    def distance(ratios: Mapping[str, float]) -> float:
+        return abs(share(ratios) - pruned_flops)
+
+    best = min(map(mixed, _bisect(lambda part: share(mixed(part)), pruned_flops)), key=distance)
+    sizes = {group.name: len(group) for group in dependencies.groups}
+    return _refined(best, sizes, distance, multiple=multiple)
+
+
+def _refined(
+    ratios: dict[str, float],
+    sizes: Mapping[str, int],
+    distance: Callable[[Mapping[str, float]], float],
+    *,
+    multiple: int,
+) -> dict[str, float]:
+    """Take a few channels more or less from single groups while that leads nearer to the wanted share."""
+    best, least = ratios, distance(ratios)
+    while least > _FINE:
+        others = [
+            {**best, name: ratio}
+            for name, size in sizes.items()
+            for step in (fitting_multiple(size, multiple) / size,)
+            for ratio in (best[name] - step, best[name] + step)
+            if 0 <= ratio <= _LARGEST_RATIO
+        ]
+        nearest = min(others, key=distance, default=best)
+        if distance(nearest) >= least:
+            break
+        best, least = nearest, distance(nearest)
+    return best
 
 
 def ratio_at(threshold: float, losses: Mapping[float, float]) -> float:

@@ -18,7 +18,10 @@ from paddlex.compression.plan import Losses, choose_ratios
 from paddlex.nn.channels import fit_channels, fitted_channels
 from paddlex.utils.errors import PruneError
 
-__all__ = ["PruneResult", "prune", "remove_channels"]
+__all__ = ["MULTIPLE", "PruneResult", "prune", "remove_channels", "require_whole"]
+
+# Runtimes compute channels in blocks of 8 or 16; other numbers cost them more than the channels saved.
+MULTIPLE = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +66,7 @@ def prune(
     losses: Losses,
     pruned_flops: float,
     criterion: Criterion = "l1_norm",
+    multiple: int = MULTIPLE,
 ) -> PruneResult:
     """Remove a share of a network's operations, in place; train it afterwards.
 
@@ -72,14 +76,16 @@ def prune(
         losses: what each ratio of each group costs, as `analyze_sensitivity` measures it.
         pruned_flops: share of the multiply-adds to remove, in (0, 1).
         criterion: which channels of a group go first.
+        multiple: see `removed_count`.
 
     Raises:
         PruneError: if the network is pruned already, or the share cannot be had; it is then as it was.
     """
     require_whole(network)
     ranking = rank_channels(network, dependencies, criterion)
-    ratios = choose_ratios(dependencies, ranking, losses, pruned_flops=pruned_flops)
-    return remove_channels(network, dependencies, keep_best(dependencies, ranking, ratios), ratios=ratios)
+    ratios = choose_ratios(dependencies, ranking, losses, pruned_flops=pruned_flops, multiple=multiple)
+    kept = keep_best(dependencies, ranking, ratios, multiple=multiple)
+    return remove_channels(network, dependencies, kept, ratios=ratios)
 
 
 def require_whole(network: nn.Layer) -> None:

@@ -15,7 +15,7 @@ from paddle import nn
 from paddlex.compression.criteria import Criterion
 from paddlex.compression.dependencies import Dependencies, find_dependencies
 from paddlex.compression.flops import count_flops
-from paddlex.compression.prune import PruneResult, prune, require_whole
+from paddlex.compression.prune import MULTIPLE, PruneResult, prune, require_whole
 from paddlex.compression.sensitivity import Sensitivities, analyze_sensitivity
 from paddlex.modules.model_info import ModelInfo, read_model_info, write_model_info
 from paddlex.modules.paddle_device import use_device
@@ -64,6 +64,7 @@ class PruneOptions:
     Attributes:
         pruned_flops: share of the multiply-adds to remove, in (0, 1).
         criterion: which channels go first, see `rank_channels`.
+        channel_multiple: see `removed_count`.
         sensitivity_file: where sensitivities are kept, and found again; None: in the output folder.
         photos: validation photos that they are measured on, at most; None takes all.
         batch_size: photos run at once.
@@ -73,6 +74,7 @@ class PruneOptions:
 
     pruned_flops: float = 0.2
     criterion: Criterion = "l1_norm"
+    channel_multiple: int = MULTIPLE
     sensitivity_file: Path | None = None
     photos: int | None = None
     batch_size: int = 1
@@ -146,6 +148,7 @@ def run_prune(
         losses=found.losses,
         pruned_flops=options.pruned_flops,
         criterion=options.criterion,
+        multiple=options.channel_multiple,
     )
     after = _score(task, spec, trained, photos, options)
     info = _info(trained, spec, photos, weight_path)

@@ -33,6 +33,19 @@ def test_ratio_at_takes_the_largest_ratio_whose_loss_is_within() -> None:
     assert ratio_at(0.1, {0.1: 0.3, 0.2: 0.05, 0.3: 0.9}) == pytest.approx(0.2 + 0.05 * 0.1 / 0.85)
 
 
+def test_what_is_left_is_a_multiple_of_blocks_that_fit_the_group() -> None:
+    ratios = (0.0, 0.1, 0.3, 0.5, 0.9)
+
+    def left(channels: int) -> list[int]:
+        return [channels - removed_count(channels, ratio, multiple=16) for ratio in ratios]
+
+    assert left(64) == [64, 64, 48, 32, 16]
+    assert left(36) == [36, 32, 32, 16, 16]
+    assert left(18) == [18, 16, 16, 8, 8]
+    assert left(6) == [6, 6, 4, 4, 2]
+    assert left(3) == [3, 3, 2, 1, 1]
+
+
 def test_one_channel_is_always_left() -> None:
     assert [removed_count(8, ratio) for ratio in (0.0, 0.1, 0.5, 0.9, 0.99)] == [0, 1, 4, 7, 7]
 
@@ -72,10 +85,20 @@ def found(loss):
 )
 def test_prune_removes_the_wanted_share(wanted: float, loss) -> None:
     network, dependencies, losses = found(loss)
-    result = prune(network, dependencies, losses=losses, pruned_flops=wanted)
+    result = prune(network, dependencies, losses=losses, pruned_flops=wanted, multiple=1)
     assert result.pruned_flops == pytest.approx(wanted, abs=0.03)
     measured = find_dependencies(network, inputs=SIZE)
     assert 1 - count_flops(measured) / count_flops(dependencies) == pytest.approx(result.pruned_flops)
+
+
+@pytest.mark.parametrize("wanted", [0.3, 0.5, 0.7])
+def test_prune_leaves_multiples_near_the_wanted_share(wanted: float) -> None:
+    network, dependencies, losses = found(lambda name, ratio: ratio**2)
+    result = prune(network, dependencies, losses=losses, pruned_flops=wanted)
+    left = [len(positions) for positions in result.kept.values()]
+    assert all(count % 16 == 0 for count in left)
+    # Two groups of four and three blocks: the steps are coarser than in any network of the zoo.
+    assert result.pruned_flops == pytest.approx(wanted, abs=0.12)
 
 
 def test_choose_ratios_spares_what_is_sensitive() -> None:
@@ -99,7 +122,7 @@ def test_prune_says_how_much_can_be_removed() -> None:
     kept = keep_best(dependencies, ranking, dict.fromkeys(ranking, 0.9))
     most = 1 - count_flops(dependencies, kept) / count_flops(dependencies)
     with pytest.raises(PruneError, match=f"at most {most:.3f} can be removed"):
-        prune(network, dependencies, losses=losses, pruned_flops=0.9999)
+        prune(network, dependencies, losses=losses, pruned_flops=0.9999, multiple=1)
     assert network.stem.conv.weight.shape[0] == 64
 
 

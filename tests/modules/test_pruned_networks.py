@@ -19,7 +19,7 @@ from paddlex.compression.dependencies import Dependencies, find_dependencies
 from paddlex.compression.flops import count_flops
 from paddlex.compression.masking import masked
 from paddlex.compression.plan import choose_ratios
-from paddlex.compression.prune import PruneResult, prune
+from paddlex.compression.prune import MULTIPLE, PruneResult, prune
 from paddlex.compression.sensitivity import RATIOS
 from paddlex.modules.instance_segmentation import exporter as instance_exporter
 from paddlex.modules.instance_segmentation.class_names import INSTANCE_CLASSES
@@ -88,7 +88,8 @@ def case(request: pytest.FixtureRequest) -> Case:
         for group in before.groups
     }
     ranking = rank_channels(network, before, "l1_norm")
-    kept = keep_best(before, ranking, choose_ratios(before, ranking, losses, pruned_flops=WANTED))
+    ratios = choose_ratios(before, ranking, losses, pruned_flops=WANTED, multiple=MULTIPLE)
+    kept = keep_best(before, ranking, ratios, multiple=MULTIPLE)
     whole = run(form, inputs)
     with masked(network, before, kept):
         off = run(form, inputs)
