@@ -6,26 +6,30 @@ This is the only place, with `pipeline`, that reads a configuration: runners tak
 from __future__ import annotations
 
 import importlib
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from paddlex.config import Config, Mode, load_config, read_content
+from paddlex.modules.card_processes import in_card_process, run_on_cards
 from paddlex.utils.cpu import prepare_cpu
+from paddlex.utils.device import Device, parse_device
 from paddlex.utils.errors import ConfigError, PaddleXError, UsageError, WeightsError
-from paddlex.utils.files import write_json
 from paddlex.utils.logging import logger
+from paddlex.utils.run_record import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_SUCCESS,
+    EXIT_USAGE,
+    record_failure,
+    run_recorded,
+)
 
 if TYPE_CHECKING:
     from paddlex.repo_apis.spec import ModelSpec, Task
     from paddlex.training.options import TrainOptions
 
 __all__ = ["EXIT_FAILURE", "EXIT_INTERRUPTED", "EXIT_SUCCESS", "EXIT_USAGE", "run"]
-
-EXIT_SUCCESS, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
-# 128 + SIGINT, as shells have it.
-EXIT_INTERRUPTED = 130
 
 Fields = dict[str, Any]
 
@@ -50,7 +54,11 @@ def run(config_file: Path, overrides: Sequence[str] = ()) -> int:
         _record_config_failure(config_file, overrides, error)
         return EXIT_FAILURE
     result_file = Path(config.Global.output) / f"{config.Global.mode}_result.json"
-    return _run_recorded(result_file, lambda: run_mode(config))
+    if (number := in_card_process()) is not None and number > 0:
+        return _run_beside_the_main_process(config)
+    if number is None and config.Global.mode == "train" and len(_cards(config).ids) > 1:
+        return _train_on_cards(config_file, overrides, config=config, result_file=result_file)
+    return run_recorded(result_file, lambda: run_mode(config))
 
 
 def run_mode(config: Config) -> Fields:
@@ -68,40 +76,29 @@ def run_mode(config: Config) -> Fields:
     return _MODES[config.Global.mode](config, spec)
 
 
-def _run_recorded(result_file: Path, work: Callable[[], Fields]) -> int:
-    """Call `work`; leave its fields or its error in `result_file`."""
+def _run_beside_the_main_process(config: Config) -> int:
+    """Take part in a training on several cards, whose main process records how it ends."""
     try:
-        # A result of an earlier run must not be mistaken for this one's.
-        result_file.unlink(missing_ok=True)
-        fields = work()
-        write_json(result_file, {"done_flag": True, **fields})
+        run_mode(config)
     except PaddleXError as error:
         logger.error("%s", error)
-        _write_failure(result_file, error)
-        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
-    except OSError as error:
-        # Permissions, a full disk, a folder in a file's place: the user's to mend, and named by the system.
-        logger.error("%s", error)
-        logger.debug("%s", traceback.format_exc())
-        _write_failure(result_file, error)
         return EXIT_FAILURE
-    except KeyboardInterrupt as error:
-        logger.error("interrupted")
-        _write_failure(result_file, error)
-        return EXIT_INTERRUPTED
-    except Exception as error:
-        _write_failure(result_file, error)
-        raise
     return EXIT_SUCCESS
 
 
-def _write_failure(result_file: Path, error: BaseException) -> None:
-    report = getattr(error, "report", {})
-    failure = {"done_flag": False, **report, "err_type": str(type(error)), "err_msg": str(error)}
+def _train_on_cards(config_file: Path, overrides: Sequence[str], *, config: Config, result_file: Path) -> int:
+    """Train in one process for each card; make sure that a result is left."""
+    arguments = ["-c", str(config_file), *(part for item in overrides for part in ("-o", item))]
     try:
-        write_json(result_file, failure)
-    except OSError as problem:
-        logger.error("%s: the result file cannot be written (%s)", result_file, problem)
+        result_file.unlink(missing_ok=True)
+        code = run_on_cards(arguments, device=_cards(config), output_dir=result_file.parent)
+    except OSError as error:
+        logger.error("%s", error)
+        record_failure(result_file, error)
+        return EXIT_FAILURE
+    if code and not result_file.exists():
+        record_failure(result_file, PaddleXError(f"a process of the training ended with code {code}"))
+    return code if code >= 0 else EXIT_FAILURE
 
 
 def _record_config_failure(config_file: Path, overrides: Sequence[str], error: PaddleXError) -> None:
@@ -113,7 +110,7 @@ def _record_config_failure(config_file: Path, overrides: Sequence[str], error: P
     section = section if isinstance(section, dict) else {}
     output, mode = section.get("output", "output"), section.get("mode")
     if isinstance(output, str) and mode in _MODES:
-        _write_failure(Path(output) / f"{mode}_result.json", error)
+        record_failure(Path(output) / f"{mode}_result.json", error)
 
 
 # --------------------------------------------------------------------------- one function a mode
@@ -361,6 +358,11 @@ def _network_options(config: Config, spec: ModelSpec) -> Fields:
 def _device(config: Config) -> str | None:
     """The device the user chose, or None: the best one that is there."""
     return config.Global.device if config.chosen("Global.device") else None
+
+
+def _cards(config: Config) -> Device:
+    """The chosen cards; a shipped example such as gpu:0,1,2,3 is no choice."""
+    return parse_device(_device(config) or "cpu")
 
 
 def _weights(path: str | None, key: str) -> str:

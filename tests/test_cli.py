@@ -55,6 +55,15 @@ def trained(workspace: Path) -> Path:
     return output
 
 
+def test_training_in_two_processes_records_one_failure(tmp_path: Path) -> None:
+    # What every card needs and is not there: each process ends, the main one says why.
+    assert _run(tmp_path, "train", "Global.device=cpu:0,1", "Global.dataset_dir=/nowhere") == 1
+    result = _result(tmp_path, "train")
+    assert result["done_flag"] is False
+    assert "/nowhere" in result["err_msg"]
+    assert "/nowhere" in (tmp_path / "train_card_1.log").read_text(encoding="utf-8")
+
+
 def test_check_dataset_converts_and_passes(trained: Path) -> None:
     result = _result(trained, "check_dataset")
     assert list(result)[:2] == ["done_flag", "check_pass"]

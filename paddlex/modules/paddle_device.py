@@ -6,6 +6,7 @@ import os
 
 import paddle
 
+from paddlex.training import distributed
 from paddlex.utils.device import Device, parse_device
 from paddlex.utils.errors import DeviceError
 from paddlex.utils.logging import logger
@@ -36,9 +37,13 @@ def use_device(text: str | None) -> Device:
     device = _best_device() if text is None else parse_device(text)
     if device.type == "gpu":
         _require_gpu(device)
-    if len(device.ids) > 1:
-        logger.warning("device %s: this process computes on %s alone", device, device.first)
-        device = Device(device.type, device.ids[:1])
+    cards = device.each()
+    if len(cards) > 1:
+        # Of a training on several cards, each process has its own; see `card_processes`.
+        number = distributed.rank() if distributed.world_size() > 1 else 0
+        if distributed.world_size() == 1:
+            logger.warning("device %s: this process computes on %s alone", device, device.first)
+        device = cards[number]
     try:
         paddle.set_device(device.first)
     except (ValueError, RuntimeError) as error:

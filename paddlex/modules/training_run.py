@@ -114,22 +114,27 @@ def run_training(
     """
     started = time.monotonic()
     with RunLog() as log, plain_memory_errors(_LESS_MEMORY):
+        device = use_device(options.device)
+        distributed.join_processes()
         store = CheckpointStore(output_dir, file_stem=task.file_stem)
         resumed_from = _checkpoint_to_resume(options.resume_path, store)
         datasets = task.read_datasets(spec, dataset_dir, options)
         # Before an earlier run is moved: the start weights may be that run's.
         if start is None or resumed_from is not None:
-            start = _start_weights(options, spec, resumed_from=resumed_from)
-        if resumed_from is None:
-            _make_room(store)
-        log.open(output_dir / _LOG_FILE, append=resumed_from is not None)
-        write_text(output_dir / _CONFIG_FILE, config_text)
-        device = use_device(options.device)
+            with distributed.main_rank_first():
+                start = _start_weights(options, spec, resumed_from=resumed_from)
+        distributed.wait_for_all()
+        if distributed.is_main_rank():
+            if resumed_from is None:
+                _make_room(store)
+            log.open(output_dir / _LOG_FILE, append=resumed_from is not None)
+            write_text(output_dir / _CONFIG_FILE, config_text)
         log_environment(device=str(device), options=options)
         run = TrainingRun(task, spec, datasets=datasets, store=store, options=options, start=start)
         if resumed_from is not None:
             run.checkpoints.resume(run.loop, resumed_from)
             logger.info("resumed from %s after step %d", resumed_from, run.loop.position.step)
+            distributed.wait_for_all()  # the main process may rename the checkpoint that the others read
         run.train()
         fields = _finish(run, dataset_dir=dataset_dir)
     return {**fields, "seconds": round(time.monotonic() - started, 1)}
@@ -220,6 +225,7 @@ class TrainingRun(Generic[Photos]):
         self.metrics_log, self.stop_on_signal = MetricsLog(store.folder), StopOnSignal()
         self.progress = ProgressReport(options.log_interval)
         self.checkpoints = self._checkpoints(start)
+        reporting = [self.progress, self.metrics_log, self.checkpoints] if distributed.is_main_rank() else []
         self.loop = build_loop(
             self.network,
             self.loader,
@@ -227,13 +233,7 @@ class TrainingRun(Generic[Photos]):
             options=options,
             from_scratch=start.from_scratch,
             output_dir=store.folder,
-            hooks=[
-                ReadyForStep(self.network),
-                self.stop_on_signal,
-                self.progress,
-                self.metrics_log,
-                self.checkpoints,
-            ],
+            hooks=[ReadyForStep(self.network), self.stop_on_signal, *reporting],
         )
 
     def train(self) -> None:
@@ -260,6 +260,10 @@ class TrainingRun(Generic[Photos]):
         frozen = freeze_parameters(network, self.options.freeze)
         if frozen:
             logger.info("Train.freeze: %d parameters stay as they are", len(frozen))
+        distributed.copy_from_main_rank(network)
+        criterion: Any = getattr(network, "criterion", None)
+        if distributed.world_size() > 1 and hasattr(criterion, "average"):
+            criterion.average = distributed.average_number
         return network
 
     def _checkpoints(self, start: StartWeights) -> Checkpoints:

@@ -173,8 +173,10 @@ class Loop:
         if self.learning_rate is None:
             wind_scheduler(self.optimizer, steps=self.position.step)
         self._call_hooks("before_training")
+        self._agree_on_stopping()
         while not self.finished and not self.stop_requested:
             self._run_epoch()
+            self._agree_on_stopping()
         self._call_hooks("after_training")
 
     def _run_epoch(self) -> None:
@@ -190,6 +192,7 @@ class Loop:
             self.position.step_in_epoch += 1
             for hook in self.hooks:
                 hook.after_step(self, report)
+            self._agree_on_stopping()
             whole = self.position.step_in_epoch == self.steps_per_epoch
             if self.stop_requested or (self.finished and not whole):
                 return
@@ -241,6 +244,7 @@ class Loop:
 
     def _update(self, batches: Sequence[Batch]) -> float:
         """Clip, step and average; return the gradients' norm."""
+        distributed.average_gradients(self.parameters.values())
         self.precision.unscale(self.optimizer)
         norm = clip_gradients(self.parameters.values(), max_norm=self._clip_norm)
         if not np.isfinite(norm) and not self.precision.rescues_overflow:
@@ -252,6 +256,10 @@ class Loop:
         if self.ema is not None:
             self.ema.update()
         return norm
+
+    def _agree_on_stopping(self) -> None:
+        """The hooks of the main process may ask to stop; those of the others need not know why."""
+        self.stop_requested = distributed.main_rank_decides(self.stop_requested)
 
     def _call_hooks(self, moment: str) -> None:
         for hook in self.hooks:

@@ -1,4 +1,7 @@
-"""Device strings: `cpu`, `gpu`, `gpu:0`, `gpu:0,1`; also `xpu`, `npu`, `mlu`."""
+"""Device strings: `cpu`, `gpu`, `gpu:0`, `gpu:0,1`; also `xpu`, `npu`, `mlu`.
+
+`cpu:0,1` asks for two processes on the CPU, which is how training on several cards is tried without a card.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class Device:
 
     Attributes:
         type: one of `DEVICE_TYPES`.
-        ids: card numbers; empty means the first free card, or the CPU.
+        ids: card numbers, or those of processes on the CPU; empty means the first free card, or the CPU.
     """
 
     type: str
@@ -29,7 +32,11 @@ class Device:
     @property
     def first(self) -> str:
         """The string of the first card only, as `paddle.device.set_device` takes it."""
-        return self.type if not self.ids else f"{self.type}:{self.ids[0]}"
+        return self.type if not self.ids or self.type == "cpu" else f"{self.type}:{self.ids[0]}"
+
+    def each(self) -> tuple[Device, ...]:
+        """The cards one by one, one for each process of a training."""
+        return tuple(Device(self.type, (number,)) for number in self.ids) or (self,)
 
 
 def parse_device(text: str) -> Device:
@@ -51,6 +58,6 @@ def parse_device(text: str) -> Device:
         raise DeviceError(f"device {text!r}: card numbers must be integers, as in 'gpu:0' or 'gpu:0,1'")
     if len(set(ids)) != len(ids):
         raise DeviceError(f"device {text!r}: a card is named twice")
-    if kind == "cpu":
+    if kind == "cpu" and len(ids) == 1:
         return Device("cpu")
     return Device(kind, tuple(map(int, ids)))

@@ -17,6 +17,7 @@ from paddlex.utils.errors import DeviceError
         ("gpu:2, 3", Device("gpu", (2, 3)), "gpu:2"),
         ("npu:1", Device("npu", (1,)), "npu:1"),
         ("cpu:0", Device("cpu"), "cpu"),
+        ("cpu:0,1", Device("cpu", (0, 1)), "cpu"),
     ],
 )
 def test_device_is_parsed(text: str, device: Device, first: str) -> None:
