@@ -1,9 +1,9 @@
 """Which tensors of a graph become 8-bit integers, so that a runtime can compute between them in integers.
 
 A convolution or product computes in integers where its input and its output are quantised. Its output is, if
-another such operator follows somewhere; so the last ones, whose values users see, stay exact. What stands in
-between joins in where runtimes have it in integers. An activation that only cuts off negative values needs no
-operator: unsigned integers have none.
+another quantised one follows somewhere, or a float one right behind; so the last ones, whose values users
+see, stay exact. What stands in between joins in where runtimes have it in integers. An activation that only
+cuts off negative values needs no operator: unsigned integers have none.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def plan_int8(model: ModelProto, layers: Sequence[QuantizedLayer]) -> Int8Plan:
     nodes = list(model.graph.node)
     known = constants(model)
     found = dict(_find_layers(nodes, known, layers))
-    needed = _tensors_before(nodes, found)
+    needed = _tensors_before(nodes, found) | _tensors_right_before(nodes, known)
     quantized = {nodes[index].input[0] for index in found}
     for index, node in enumerate(nodes):
         inputs = [name for name in node.input[: _float_inputs(node)] if name not in known]
@@ -128,6 +128,17 @@ def _tensors_before(nodes: Sequence[NodeProto], found: Mapping[int, Any]) -> set
         if index in found:
             needed.add(node.input[0])
         if needed & set(node.output):
+            needed.update(node.input)
+    return needed
+
+
+def _tensors_right_before(nodes: Sequence[NodeProto], known: Mapping[str, NDArray[Any]]) -> set[str]:
+    """Names of the tensors that a float layer takes, with nothing but what has an integer form in between."""
+    needed: set[str] = set()
+    for node in reversed(nodes):
+        if node.op_type in _WEIGHTED and node.input[1] in known:
+            needed.add(node.input[0])
+        elif node.op_type in _BETWEEN and needed & set(node.output):
             needed.update(node.input)
     return needed
 

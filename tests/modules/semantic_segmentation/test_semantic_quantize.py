@@ -18,9 +18,16 @@ from paddlex.config import CONFIG_FOLDER
 from paddlex.engine import EXIT_FAILURE, EXIT_SUCCESS, EXIT_USAGE, run
 from paddlex.modules.model_info import ModelInfo, read_model_info, write_model_info
 from paddlex.modules.semantic_segmentation.class_names import SEMANTIC_CLASSES
+from paddlex.modules.semantic_segmentation.train_data import read_datasets
+from paddlex.modules.semantic_segmentation.trainer import SEMANTIC_TRAINING
+from paddlex.modules.start_weights import StartWeights
 from paddlex.modules.trained_network import load_trained_network
+from paddlex.modules.training_run import TrainingRun
 from paddlex.nn.quantization import input_scales, quantization_of
 from paddlex.repo_apis.paddle_seg.suite import MODELS
+from paddlex.training.checkpoint import read_facts
+from paddlex.training.checkpoint_store import CheckpointStore
+from paddlex.training.options import TrainOptions
 from paddlex.utils.pdparams import read_pdparams
 
 pytestmark = pytest.mark.onnx_export
@@ -137,34 +144,55 @@ def test_an_unknown_value_is_told_before_work_starts(workspace: Path) -> None:
     assert "Quantize.weight_quantize_type: found 'lsq'" in message
 
 
-def test_training_under_quantisation_goes_on_from_float_weights_and_can_be_resumed(workspace: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(workspace: Path) -> Path:
+    """The output folder of three steps under quantisation."""
     output = workspace / "trained"
     settings = {
         "Quantize.weight_path": workspace / "model.pdparams",
         "Quantize.method": "qat",
         "Quantize.activation_preprocess_type": "PACT",
         "Train.epochs_iters": 3,
-        "Train.eval_interval": 2,
+        "Train.eval_interval": 3,
         "Train.batch_size": 2,
         "Train.input_size": 64,
         "Train.num_workers": 0,
         "Train.ema": True,
     }
     assert run_mode(workspace, output, "quantize", **settings) == EXIT_SUCCESS
-    assert result(output, "quantize")["method"] == "qat"
-    run_folder = output / "quantized_training"
+    return output
+
+
+CONV = "learning_to_downsample.conv_bn_relu._conv"
+
+
+def test_training_under_quantisation_goes_on_from_float_weights(workspace: Path, trained: Path) -> None:
+    assert result(trained, "quantize")["method"] == "qat"
+    run_folder = trained / "quantized_training"
     assert "learning rate 0.000625, as given" in (run_folder / "train.log").read_text(encoding="utf-8")
-    before, after = (
-        read_pdparams(folder / "model.pdparams") for folder in (workspace, run_folder / "iter_3")
+    folders = (workspace, run_folder / "best_model", trained / "quantized")
+    before, after, exported = (read_pdparams(folder / "model.pdparams") for folder in folders)
+    assert set(before) < set(after) == set(exported)
+    assert 0 < np.abs(before[f"{CONV}.weight"] - after[f"{CONV}.weight"]).max() < 0.1
+    assert after[f"{CONV}.input_quantizer.alpha"].shape == (1,)
+    # After three steps: 1, 1.9, 2.71.
+    assert after[f"{CONV}.input_quantizer.scale.state"] == pytest.approx(2.71)
+
+
+def test_a_run_under_quantisation_can_be_resumed(workspace: Path, trained: Path, tmp_path: Path) -> None:
+    checkpoint = trained / "quantized_training" / "iter_3" / "model.pdparams"
+    options = TrainOptions(iterations=4, batch_size=2, input_size=64, num_workers=0, ema=True, device="cpu")
+    facts = read_facts(checkpoint)
+    resumed = TrainingRun(
+        SEMANTIC_TRAINING,
+        SPEC,
+        datasets=read_datasets(workspace / "dataset", num_classes=None),
+        store=CheckpointStore(tmp_path, file_stem="model"),
+        options=options,
+        start=StartWeights(from_scratch=facts["from_scratch"], network=facts["network"]),
     )
-    assert set(before) < set(after)
-    name = "learning_to_downsample.conv_bn_relu._conv.weight"
-    assert 0 < np.abs(before[name] - after[name]).max() < 0.1
-    quantizer = name.replace("weight", "input_quantizer")
-    assert after[f"{quantizer}.alpha"].shape == (1,)
-    # Three steps: 1, 1.9, 2.71.
-    assert after[f"{quantizer}.scale.state"] == pytest.approx(2.71)
-    settings = {**settings, "Train.resume_path": "auto", "Train.epochs_iters": 4}
-    assert run_mode(workspace, output, "quantize", **settings) == EXIT_SUCCESS
-    resumed = read_pdparams(run_folder / "iter_4" / "model.pdparams")
-    assert resumed[f"{quantizer}.scale.state"] == pytest.approx(0.9 * 2.71 + 1)
+    resumed.checkpoints.resume(resumed.loop, checkpoint)
+    resumed.train()
+    assert resumed.loop.position.step == 4
+    state = dict(resumed.network.state_dict())[f"{CONV}.input_quantizer.scale.state"]
+    assert state.item() == pytest.approx(0.9 * 2.71 + 1)
