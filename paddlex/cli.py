@@ -37,6 +37,9 @@ smaller and faster: prune channels by their measured worth, then train on from w
      paddlex -c $C -o Global.mode=prune -o Global.dataset_dir=$D -o Prune.pruned_flops=0.3
      paddlex -c $C -o Global.mode=train -o Global.dataset_dir=$D -o Global.output=output_pruned \\
              -o Train.pretrain_weight_path=output/pruned/model.pdparams
+... or compute in 8-bit integers: calibrate on photos, or train on under quantisation (Quantize.method=qat)
+     paddlex -c $C -o Global.mode=quantize -o Global.dataset_dir=$D
+     ... then predict with -o Predict.model_dir=output/quantized/inference
 
 a class for each pixel instead of instances: C=paddlex/configs/semantic_segmentation/FastSCNN.yaml and its
 siblings; the same five modes. Data: photos and masks of class indices, or LabelMe files to convert. Lengths
