@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
+from PIL import Image
 from tiny_semantic import NAMES, write_pair, write_tiny_semantic
 
 from paddlex.data.semantic_dataset import SemanticDataset
@@ -127,3 +128,32 @@ def test_a_label_that_is_no_class_is_named(tmp_path: Path, network: SemanticNetw
     (folder / "val.txt").write_text(write_pair(folder, "odd", label_map=label_map))
     with pytest.raises(DatasetError, match=r"odd\.png: label 3; expected 0 to 2"):
         run(write_weights(tmp_path, network), folder, tmp_path)
+
+
+def test_photos_of_several_sizes_are_scored_alike_in_any_batch(
+    tmp_path: Path, network: SemanticNetwork
+) -> None:
+    folder = write_tiny_semantic(tmp_path / "tiny")
+    lines = []
+    for number, (height, width) in enumerate([(32, 48), (48, 32), (40, 56), (40, 56)]):
+        rng = np.random.default_rng(number)
+        photo = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(photo).save(folder / "images" / f"size{number}.png")
+        label_map = rng.integers(0, 3, (height, width), dtype=np.uint8)
+        Image.fromarray(label_map).save(folder / "annotations" / f"size{number}.png")
+        lines.append(f"images/size{number}.png annotations/size{number}.png\n")
+    (folder / "val.txt").write_text("".join(lines))
+    weights = write_weights(tmp_path, network)
+    one, four = (run(weights, folder, tmp_path, batch_size=size) for size in (1, 4))
+    assert one["metrics"] == pytest.approx(four["metrics"], abs=1e-3)
+    assert [row["pixels"] for row in one["per_class"]] == [row["pixels"] for row in four["per_class"]]
+    assert sum(row["pixels"] for row in one["per_class"]) == 2 * 32 * 48 + 2 * 40 * 56
+
+
+def test_photos_that_are_all_ignored_have_no_score(tmp_path: Path, network: SemanticNetwork) -> None:
+    folder = write_tiny_semantic(tmp_path / "tiny")
+    nothing = np.full((32, 48), 255, np.uint8)
+    (folder / "val.txt").write_text(write_pair(folder, "nothing", label_map=nothing))
+    found = run(write_weights(tmp_path, network), folder, tmp_path)
+    assert np.isnan(list(found["metrics"].values())).all()
+    assert [row["pixels"] for row in found["per_class"]] == [0, 0, 0]
