@@ -345,6 +345,10 @@ def _describe(detail: ErrorDetails) -> str:
         )
     if kind == "value_error":
         return f"{path}: {context.get('error', detail['msg'])}"
+    if kind == "multiple_of":
+        step, value = context["multiple_of"], detail["input"]
+        below = value // step * step
+        return f"{path}: {found}, expected a multiple of {step} such as {below or step} or {below + step}"
     expected = _EXPECTED.get(kind) or detail["msg"].removeprefix("Input should be ")
     return f"{path}: {found}, expected {expected}"
 

@@ -171,3 +171,11 @@ def test_another_mixed_loss_is_refused_with_an_example(value: str) -> None:
         "expected true, false or a list such as [[CrossEntropyLoss, 0.8], [LovaszSoftmaxLoss, 0.2]]; losses "
         "are CrossEntropyLoss, LovaszSoftmaxLoss, DiceLoss"
     )
+
+
+def test_a_size_that_the_networks_cannot_halve_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(SEMANTIC, ["Train.input_size=240"])
+    assert error.value.problems == (
+        ["Train.input_size: found 240, expected a multiple of 32 such as 224 or 256"]
+    )
