@@ -16,14 +16,14 @@ from paddlex.compression.int8_plan import QuantizedLayer
 from paddlex.inference.backends.base import cpu_threads
 from paddlex.modules.sample_photos import find_sample_photos
 from paddlex.nn.fake_quant import quantized_layers
-from paddlex.nn.quantization import bake_weights, quantization_of
+from paddlex.nn.quantization import quantization_of
 from paddlex.utils.errors import ExportError
 from paddlex.utils.logging import logger
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["Latency", "prepare_quantized", "quantized_graph", "sample_photos_for"]
+__all__ = ["Latency", "quantized_graph", "sample_photos_for"]
 
 _MOST_REPEATS, _SECONDS = 20, 3.0
 _CALIBRATION_PHOTOS = 8
@@ -53,11 +53,6 @@ def sample_photos_for(network: nn.Layer, folder: Path | None) -> list[NDArray[np
     if quantization_of(network) is None:
         return find_sample_photos(folder)
     return find_sample_photos(folder, count=_CALIBRATION_PHOTOS)
-
-
-def prepare_quantized(network: nn.Layer) -> None:
-    """Give the quantised layers of a network, if it has any, their rounded weights for good."""
-    bake_weights(network)
 
 
 def quantized_graph(

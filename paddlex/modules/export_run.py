@@ -18,12 +18,12 @@ from paddle import nn
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.onnx import OnnxSession
 from paddlex.inference.backends.paddle import PaddleSession
-from paddlex.modules.export_int8 import Latency, prepare_quantized, quantized_graph
+from paddlex.modules.export_int8 import Latency, quantized_graph
 from paddlex.modules.export_onnx import write_onnx
 from paddlex.modules.export_paddle import on_cpu
 from paddlex.modules.inference_config import write_inference_config
 from paddlex.nn.fake_quant import quantizers_off
-from paddlex.nn.quantization import quantization_of, quantize_network
+from paddlex.nn.quantization import bake_weights, quantization_of, quantize_network
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.utils.device import Device
 from paddlex.utils.errors import ExportError, MissingDependencyError
@@ -152,9 +152,9 @@ def _deployed_copy(network: nn.Layer, plan: ExportPlan[Any]) -> nn.Layer:
         )
     copy.set_state_dict({name: paddle.to_tensor(weights[name]) for name in copy.state_dict()})
     copy.eval()
-    prepare_quantized(copy)
+    bake_weights(copy)
     copy.fuse_for_deploy()
-    prepare_quantized(copy)  # what fusing put in the place of quantised layers
+    bake_weights(copy)  # what fusing put in the place of quantised layers
     return copy
 
 

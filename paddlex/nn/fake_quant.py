@@ -96,6 +96,15 @@ class Scale(nn.Layer, ABC):
     def _buffer(self, name: str, length: int = 1) -> None:
         self.register_buffer(name, paddle.zeros([length]))
 
+    def _seen(self, name: str) -> Tensor:
+        """A buffer in float32, which almost-half-precision training may hold in fewer bits."""
+        return self._buffers[name].astype("float32")
+
+
+def _store(value: Tensor, buffer: Tensor) -> None:
+    """In place: averages and checkpoints hold the buffer itself."""
+    paddle.assign(value.astype(buffer.dtype), output=buffer)
+
 
 class AbsMax(Scale):
     """The largest |x| of the tensor at hand; evaluation keeps that of the last one seen in training.
@@ -114,12 +123,12 @@ class AbsMax(Scale):
         """The largest |x|."""
         largest = x.abs().max().reshape([1])
         if self._remembers:
-            paddle.assign(largest, output=self.scale)
+            _store(largest, self.scale)
         return largest
 
     def value(self, x: Tensor) -> Tensor:
         """The largest |x|, of the last tensor in training where that is remembered."""
-        return self.scale if self._remembers else self.observe(x)
+        return self._seen("scale") if self._remembers else self.observe(x)
 
     def fix(self, scale: float) -> None:
         """Remember this."""
@@ -167,13 +176,13 @@ class RangeAbsMax(Scale):
     def observe(self, x: Tensor) -> Tensor:
         """The largest of the window, x included."""
         index = int(self.position.item())
-        self.window[index] = x.abs().max()
+        self.window[index] = x.abs().max().astype(self.window.dtype)
         self.position.set_value(paddle.full([1], float((index + 1) % self._window_size)))
         return self.value(x)
 
     def value(self, x: Tensor) -> Tensor:
         """The largest of the window."""
-        return self.window.max().reshape([1])
+        return self._seen("window").max().reshape([1])
 
     def fix(self, scale: float) -> None:
         """Empty the window but for this."""
@@ -199,13 +208,13 @@ class MovingAverageAbsMax(Scale):
 
     def observe(self, x: Tensor) -> Tensor:
         """The mean, x included."""
-        paddle.assign(self.state * self._rate + 1.0, output=self.state)
-        paddle.assign(self.sum * self._rate + x.abs().max(), output=self.sum)
+        _store(self._seen("state") * self._rate + 1.0, self.state)
+        _store(self._seen("sum") * self._rate + x.abs().max(), self.sum)
         return self.value(x)
 
     def value(self, x: Tensor) -> Tensor:
         """The mean so far."""
-        return self.sum / self.state.clip(min=_SMALLEST_SCALE)
+        return self._seen("sum") / self._seen("state").clip(min=_SMALLEST_SCALE)
 
     def fix(self, scale: float) -> None:
         """Count as one tensor of this scale."""
@@ -244,7 +253,7 @@ class FakeQuantizer(nn.Layer):
         dtype, x = x.dtype, x.astype("float32")
         if self.alpha is not None:
             # |alpha|, lest a large step turn the interval round; either bound hands its gradient to alpha.
-            bound = self.alpha.abs()
+            bound = self.alpha.abs().astype("float32")
             x = paddle.maximum(paddle.minimum(x, bound), -bound)
         with paddle.no_grad():
             scale = self.scale.observe(x) if self.training else self._settled(x)
@@ -262,7 +271,7 @@ class FakeQuantizer(nn.Layer):
     def _settled(self, x: Tensor) -> Tensor:
         """The scale of evaluation; no larger than alpha, so that clipping at the scale alone is the same."""
         scale = self.scale.value(x)
-        return scale if self.alpha is None else paddle.minimum(scale, self.alpha.abs())
+        return scale if self.alpha is None else paddle.minimum(scale, self.alpha.abs().astype("float32"))
 
 
 def quantizable_layers(network: nn.Layer, types: Sequence[str]) -> dict[str, tuple[nn.Layer, int]]:

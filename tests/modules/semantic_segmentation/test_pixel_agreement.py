@@ -28,3 +28,15 @@ def test_each_pixel_weighs_alike() -> None:
     assert summarise_pixels([small, large]).to_json() == pytest.approx(
         {"pixels": 4, "differing": 0.25, "wrong": 0.25, "far_wrong": 0.25}
     )
+
+
+@pytest.mark.parametrize(
+    ("noise", "far_wrong"), [(0.0, 1 / 3), (4.9, 1 / 3), (5.1, 0.0)], ids=["none", "little", "much"]
+)
+def test_integer_graphs_may_differ_where_quantisation_changed_more(noise: float, far_wrong: float) -> None:
+    """Class 0 is 10 behind where it was chosen; two logits that moved by 5.1 each could do that."""
+    found = compare_pixels(LOGITS, np.array([[0, 0, 1]], np.int32), noise=noise)
+    assert found.far_wrong == pytest.approx(far_wrong)
+    assert found.problems() == ["33.33% of the pixels have another class"]
+    expected = ["33.33% of the pixels have quite another class, limit 2%"] if far_wrong else []
+    assert found.problems(quantized=True) == expected
