@@ -22,6 +22,7 @@ from paddlex.modules.export_int8 import Latency, quantized_graph
 from paddlex.modules.export_onnx import write_onnx
 from paddlex.modules.export_paddle import on_cpu
 from paddlex.modules.inference_config import write_inference_config
+from paddlex.nn.conv_bn import fuse_units
 from paddlex.nn.fake_quant import quantizers_off
 from paddlex.nn.quantization import bake_weights, quantization_of, quantize_network
 from paddlex.repo_apis.spec import ModelSpec
@@ -154,6 +155,9 @@ def _deployed_copy(network: nn.Layer, plan: ExportPlan[Any]) -> nn.Layer:
     copy.eval()
     bake_weights(copy)
     copy.fuse_for_deploy()
+    if config is not None:
+        # Runtimes would fold what is left; integers must be those of the folded weights.
+        fuse_units(copy)
     bake_weights(copy)  # what fusing put in the place of quantised layers
     return copy
 
