@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -35,7 +36,7 @@ class EasyDataDet(DetectionFace):
     Args:
         data_dir: folder that the list's paths are relative to.
         file_list: the list: "photo json" a line, separated by a blank.
-        label_list: file with the name of a class a line; objects of other classes are left out.
+        label_list: names of the classes, or a file with one a line; objects of other classes are left out.
         transforms: what is done to each photo.
         num_workers: processes that load photos; `auto` takes half the cores, 8 at most.
         buffer_size: means nothing here.
@@ -56,7 +57,7 @@ class EasyDataDet(DetectionFace):
         self,
         data_dir: Path | str,
         file_list: Path | str,
-        label_list: Path | str,
+        label_list: Path | str | Sequence[str],
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         buffer_size: int = _BUFFER_SIZE,
@@ -93,7 +94,7 @@ class EasyDataSeg(SemanticFace):
     Args:
         data_dir: folder that the list's paths are relative to.
         file_list: the list: "photo json" a line, separated by a blank.
-        label_list: file with the name of a class a line.
+        label_list: names of the classes, or a file with one a line.
         transforms: what is done to each photo.
         num_workers: processes that load photos; `auto` takes half the cores, 8 at most.
         buffer_size: means nothing here.
@@ -110,7 +111,7 @@ class EasyDataSeg(SemanticFace):
         self,
         data_dir: Path | str,
         file_list: Path | str,
-        label_list: Path | str,
+        label_list: Path | str | Sequence[str],
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         buffer_size: int = _BUFFER_SIZE,

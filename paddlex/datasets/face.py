@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ from paddlex.data.formats.pair_list import read_pair_list
 from paddlex.data.loader import Dataset
 from paddlex.transforms.chain import Compose
 from paddlex.utils.cpu import available_cores
-from paddlex.utils.errors import DatasetFileNotFoundError, UsageError
+from paddlex.utils.errors import DatasetFileNotFoundError, FileFormatError, UsageError
 from paddlex.utils.logging import logger
 
 __all__ = [
@@ -125,14 +126,19 @@ def find_list(owner: object, argument: str, *, path: Path | str, data_dir: Path)
     )
 
 
-def labels_of(owner: object, label_list: Path | str, *, data_dir: Path) -> list[str]:
-    """The names of the classes, one a line.
+def labels_of(owner: object, label_list: Path | str | Sequence[str], *, data_dir: Path) -> list[str]:
+    """The names of the classes: one a line of a file, or a list such as the `labels` of another data set.
 
     Raises:
         DatasetFileNotFoundError: if there is no such file.
         FileFormatError: if a name is missing or there twice.
     """
-    return list(read_labels(find_list(owner, "label_list", path=label_list, data_dir=data_dir)))
+    if isinstance(label_list, (list, tuple)):
+        names = [str(name) for name in label_list]
+        if not all(names) or len(set(names)) < len(names):
+            raise FileFormatError(f"label_list: found {names}, expected names that are not empty and differ")
+        return names
+    return list(read_labels(find_list(owner, "label_list", path=str(label_list), data_dir=data_dir)))
 
 
 def listed_pairs(root: Path, list_file: Path, *, faults: list[Fault]) -> list[tuple[str, str]]:

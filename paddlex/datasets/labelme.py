@@ -38,8 +38,8 @@ class LabelMeDetection(DetectionFace):
             beside the file.
         file_list: text file with the path of a LabelMe file a line, relative to `data_dir`; None takes every
             .json below it.
-        label_list: file with the name of a class a line, others being left out; None takes the labels in
-            order of appearance.
+        label_list: names of the classes, or a file with one a line, others being left out; None takes the
+            labels in order of appearance.
         transforms: what is done to each photo.
         num_workers: processes that load photos; `auto` takes half the cores, 8 at most.
         shuffle: whether training shuffles.
@@ -58,7 +58,7 @@ class LabelMeDetection(DetectionFace):
         self,
         data_dir: Path | str,
         file_list: Path | str | None = None,
-        label_list: Path | str | None = None,
+        label_list: Path | str | Sequence[str] | None = None,
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         shuffle: bool = False,
@@ -92,8 +92,8 @@ class LabelMeSeg(SemanticFace):
     Args:
         data_dir: as `LabelMeDetection`.
         file_list: likewise.
-        label_list: file with the name of a class a line, the background first; None takes `_background_` and
-            then the labels in order of appearance.
+        label_list: names of the classes, or a file with one a line, the background first; None takes
+            `_background_` and then the labels in order of appearance.
         transforms: what is done to each photo.
         num_workers: processes that load photos; `auto` takes half the cores, 8 at most.
         shuffle: whether training shuffles.
@@ -108,7 +108,7 @@ class LabelMeSeg(SemanticFace):
         self,
         data_dir: Path | str,
         file_list: Path | str | None = None,
-        label_list: Path | str | None = None,
+        label_list: Path | str | Sequence[str] | None = None,
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         shuffle: bool = False,

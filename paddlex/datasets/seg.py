@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,8 @@ class SegDataset(SemanticFace):
     Args:
         data_dir: folder that the list's paths are relative to.
         file_list: the list: "photo mask" a line, separated by a blank.
-        label_list: file with the name of a class a line; None leaves them without names, and counts them as
-            the masks show.
+        label_list: names of the classes, or a file with one a line; None leaves them without names, and
+            counts them as the masks show.
         transforms: what is done to each photo.
         num_workers: processes that load photos; `auto` takes half the cores, 8 at most.
         shuffle: whether training shuffles.
@@ -93,7 +94,7 @@ class SegDataset(SemanticFace):
         self,
         data_dir: Path | str,
         file_list: Path | str,
-        label_list: Path | str | None = None,
+        label_list: Path | str | Sequence[str] | None = None,
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         shuffle: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -25,7 +26,7 @@ class VOCDetection(DetectionFace):
     Args:
         data_dir: folder that the list's paths are relative to.
         file_list: the list: "photo xml" a line, separated by a blank.
-        label_list: file with the name of a class a line; objects of other classes are left out.
+        label_list: names of the classes, or a file with one a line; objects of other classes are left out.
         transforms: what is done to each photo.
         num_workers: processes that load photos; `auto` takes half the cores, 8 at most.
         shuffle: whether training shuffles.
@@ -47,7 +48,7 @@ class VOCDetection(DetectionFace):
         self,
         data_dir: Path | str,
         file_list: Path | str,
-        label_list: Path | str,
+        label_list: Path | str | Sequence[str],
         transforms: Compose | None = None,
         num_workers: int | str = "auto",
         shuffle: bool = False,

@@ -93,7 +93,8 @@ class SlimmableModel(SavedModel):
         """Quantise without training: photos show the ranges of what flows through the network.
 
         Args:
-            dataset: photos like those to come, with transforms; annotations are not used.
+            dataset: photos like those to come, such as the training set; annotations are not used. Its
+                transforms are taken only where the model knows none.
             save_dir: gets the quantised model and, as `inference_model/`, its int8 graph; None: neither.
             quant_config: keys of `paddlex.nn.quantization.QuantizationConfig`; None takes its defaults.
             method: how ranges are chosen: `minmax`, `percentile` or `entropy`.
@@ -112,7 +113,7 @@ class SlimmableModel(SavedModel):
         self._photos = spread_photos(dataset.samples, num_photos)
         quantized = calibrated_network(
             self._quantization_task,
-            self._as_trained(self._operations(dataset.transforms)),
+            self._as_trained(self._operations(self.test_transforms)),
             spec=self.spec,
             images=self._photos,
             config=QuantizationConfig.from_mapping(quant_config),
