@@ -25,7 +25,6 @@ __all__ = [
     "Scale",
     "attach_quantizers",
     "carry_quantizers",
-    "drop_quantizers",
     "quantizable_layers",
     "quantized_layers",
     "quantizers_off",
@@ -297,10 +296,8 @@ def attach_quantizers(layer: nn.Layer, *, weight: FakeQuantizer | None, inputs: 
     if weight is not None:
         layer.add_sublayer(_WEIGHT, weight)
     layer.add_sublayer(_INPUT, inputs)
-    layer.quantizer_hooks = [
-        layer.register_forward_pre_hook(_quantize_operands),
-        layer.register_forward_post_hook(_restore_weight),
-    ]
+    layer.register_forward_pre_hook(_quantize_operands)
+    layer.register_forward_post_hook(_restore_weight)
 
 
 def carry_quantizers(source: nn.Layer, target: nn.Layer) -> None:
@@ -318,14 +315,6 @@ def carry_quantizers(source: nn.Layer, target: nn.Layer) -> None:
         target, weight=FakeQuantizer(ChannelWiseAbsMax(0), bits=bits), inputs=source.input_quantizer
     )
     target.train() if source.training else target.eval()
-
-
-def drop_quantizers(layer: nn.Layer) -> None:
-    """Let a layer compute in float again."""
-    for hook in layer.quantizer_hooks:
-        hook.remove()
-    for name in (_WEIGHT, _INPUT):
-        layer._sub_layers.pop(name, None)
 
 
 def quantized_layers(network: nn.Layer) -> dict[str, nn.Layer]:
