@@ -39,7 +39,12 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for model in options.models or _all_models():
         with tempfile.TemporaryDirectory() as folder:
-            print(_row(model, Path(folder), size=options.size, repeats=options.repeats), flush=True)
+            try:
+                row = _row(model, Path(folder), size=options.size, repeats=options.repeats)
+            except subprocess.CalledProcessError as error:  # the others are still worth their time
+                said = (error.stderr or "").strip().splitlines() or [f"exit code {error.returncode}"]
+                row = f"| {model} | failed: {said[-1]} | | | | | |"
+            print(row, flush=True)
 
 
 def _all_models() -> list[str]:
@@ -52,7 +57,7 @@ def _row(model: str, folder: Path, *, size: int | None, repeats: int) -> str:
     report = folder / "seconds.json"
     command = [sys.executable, str(HERE / "cpu_inference.py"), "--model", model, "--folder", str(folder)]
     command += ["--json", str(report), "--repeats", str(repeats), *(["--size", str(size)] if size else [])]
-    subprocess.run(command, capture_output=True, check=True)
+    subprocess.run(command, capture_output=True, text=True, check=True)
     measured = json.loads(report.read_text(encoding="utf-8"))
     seconds = measured["seconds"]
     arguments = [sys.executable, "-c", _PREDICT, model, str(folder), str(PHOTO)]
