@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import paddle
 import pytest
+from onnx import numpy_helper
 from tiny_semantic import NAMES, write_tiny_semantic
 
 import paddlex
@@ -128,6 +129,27 @@ def test_predictors_open_both_graphs(calibrated: Path) -> None:
         model = paddlex.create_model(calibrated / "quantized" / "inference", device="cpu", backend=backend)
         (found,) = model.predict(photo)
         assert found.label_map.shape == (40, 56)
+
+
+def test_dtype_float32_leaves_a_float_graph_of_rounded_weights(workspace: Path, tmp_path: Path) -> None:
+    settings = {
+        "Quantize.weight_path": workspace / "model.pdparams",
+        "Quantize.weight_bits": 4,
+        "Quantize.dtype": "float32",
+    }
+    assert run_mode(workspace, tmp_path, "quantize", **settings) == EXIT_SUCCESS
+    assert result(tmp_path, "quantize")["int8"] is None
+    graph = onnx.load(tmp_path / "quantized" / "inference" / "inference.onnx").graph
+    assert "QuantizeLinear" not in {node.op_type for node in graph.node}
+    stored = {
+        node.output[0]: numpy_helper.to_array(node.attribute[0].t)
+        for node in graph.node
+        if node.op_type == "Constant"
+    }
+    stored |= {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    first = stored[next(node for node in graph.node if node.op_type == "Conv").input[1]]
+    # Seven levels, zero, and seven levels below: of each channel.
+    assert max(len(np.unique(channel.round(6))) for channel in first) <= 15
 
 
 def test_weights_are_quantised_once(calibrated: Path, workspace: Path) -> None:
