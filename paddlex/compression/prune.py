@@ -29,7 +29,7 @@ class PruneResult:
     """What pruning did.
 
     Attributes:
-        ratios: share of channels removed from each group, as asked for.
+        ratios: share of channels removed from each group.
         kept: of every weight that makes prunable channels the positions that are left, by state dict name.
         channels: shapes that differ from the full network's, for `nn.channels.fit_channels`.
         flops: multiply-adds (before, after).
@@ -85,7 +85,7 @@ def prune(
     ranking = rank_channels(network, dependencies, criterion)
     ratios = choose_ratios(dependencies, ranking, losses, pruned_flops=pruned_flops, multiple=multiple)
     kept = keep_best(dependencies, ranking, ratios, multiple=multiple)
-    return remove_channels(network, dependencies, kept, ratios=ratios)
+    return remove_channels(network, dependencies, kept)
 
 
 def require_whole(network: nn.Layer) -> None:
@@ -98,9 +98,7 @@ def require_whole(network: nn.Layer) -> None:
         raise PruneError("the network is pruned already; prune the full one once, by the whole share")
 
 
-def remove_channels(
-    network: nn.Layer, dependencies: Dependencies, kept: Kept, *, ratios: Mapping[str, float] | None = None
-) -> PruneResult:
+def remove_channels(network: nn.Layer, dependencies: Dependencies, kept: Kept) -> PruneResult:
     """Remove channels from every parameter that has them, in place.
 
     Parameters become new objects: make optimizers after this.
@@ -109,7 +107,6 @@ def remove_channels(
         network: to be pruned.
         dependencies: of this network.
         kept: for each class of channels whether it is kept.
-        ratios: what led to that, for the result.
     """
     entries = network.state_dict()
     before = _count(network)
@@ -129,7 +126,7 @@ def remove_channels(
         entries[name].set_value(paddle.to_tensor(value))
     masters = {master for group in dependencies.groups for master in group.masters}
     return PruneResult(
-        ratios=dict(ratios or {}),
+        ratios={group.name: float(1 - kept[group.classes].mean()) for group in dependencies.groups},
         kept={name: np.flatnonzero(kept[dependencies.axes[name][axis]]) for name, axis in sorted(masters)},
         channels=channels,
         flops=(count_flops(dependencies), count_flops(dependencies, kept)),

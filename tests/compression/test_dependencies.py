@@ -57,11 +57,12 @@ def test_a_pruned_network_computes_what_the_masked_one_does(toy: type[nn.Layer],
         expected = outputs(network, photo())
     for before, after in zip(whole, outputs(network, photo()), strict=True):
         np.testing.assert_array_equal(after, before)
-    result = remove_channels(network, found, kept, ratios=ratios)
+    result = remove_channels(network, found, kept)
     for masked_output, pruned, full in zip(expected, outputs(network, photo()), whole, strict=True):
         np.testing.assert_allclose(pruned, masked_output, atol=1e-5)
         assert np.abs(pruned - full).max() > 1e-3
     assert count_flops(dependencies(network)) == result.flops[1] < result.flops[0]
+    assert all(0 < ratio < 0.7 for ratio in result.ratios.values())
     assert network.state_dict().keys() == toy().state_dict().keys()
 
 
