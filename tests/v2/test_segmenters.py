@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from paddlex.modules.zoo import find_model
 from paddlex.seg import BiSeNetV2, DeepLabV3P, FastSCNN, HRNet, UNet
 from paddlex.utils.errors import ConfigError, DownloadError, InputError, UsageError, WeightsError
 from paddlex.utils.pdparams import read_pdparams
+from paddlex.v2.early_stop import has_stalled
 
 METRICS = ["miou", "category_iou", "oacc", "category_acc", "kappa", "category_F1-score"]
 
@@ -157,6 +159,27 @@ def test_visualdl_gets_its_folder(pixel_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("visualdl", reason="the extra visualdl is not installed")
     train(pixel_data, tmp_path, epochs=1, use_vdl=True)
     assert list((tmp_path / "vdl_log").iterdir())
+
+
+def test_without_visualdl_a_line_says_how_to_get_it(
+    pixel_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "visualdl", None)
+    monkeypatch.setattr(logging.getLogger("paddlex"), "propagate", True)
+    caplog.set_level(logging.INFO, "paddlex")
+    train(pixel_data, tmp_path, epochs=1, use_vdl=True)
+    assert 'pip install "paddlex[visualdl]"' in caplog.text
+    assert (tmp_path / "best_model" / ".success").is_file()
+
+
+def test_a_run_stops_early_after_scores_that_stand_still(pixel_data: Path, tmp_path: Path) -> None:
+    options = {"learning_rate": 1e-12, "early_stop": True, "early_stop_patience": 1}
+    model = train(pixel_data, tmp_path, epochs=9, **options)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    scores = [line["evaluation"]["miou"] for line in lines if "evaluation" in line]
+    assert len(scores) == model.completed_epochs
+    assert model.completed_epochs == 9 or has_stalled(scores, patience=1)
+    assert not has_stalled(scores[:-1], patience=1)
 
 
 def test_without_eval_dataset_nothing_is_best_and_prediction_asks_for_transforms(
