@@ -17,7 +17,7 @@ import pytest
 from fill import fill_array, fill_state_dict, image
 from first_choices import FirstChoices
 from paddle import Tensor
-from reference import Reference, find_references
+from reference import Reference, find_references, require_references
 
 from paddlex.nn.boxes import pairwise_box_iou
 from paddlex.repo_apis.paddle_detection.heads.query_postprocess import original_sizes
@@ -119,7 +119,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 def test_there_are_references() -> None:
-    assert _FILES
+    require_references(_FILES)
 
 
 def test_state_dict_has_the_published_names_order_and_shapes(subject: Subject) -> None:

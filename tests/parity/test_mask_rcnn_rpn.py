@@ -12,7 +12,7 @@ import paddle
 import pytest
 from fill import fill_array, fill_state_dict, image
 from first_choices import FirstChoices
-from reference import Reference, find_references
+from reference import Reference, find_references, require_references
 
 from paddlex.repo_apis.paddle_detection.heads.roi_align import RoIAlign
 from paddlex.repo_apis.paddle_detection.heads.rpn_proposals import make_proposals
@@ -64,7 +64,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 def test_there_are_references() -> None:
-    assert _FILES
+    require_references(_FILES)
 
 
 def test_every_kind_of_check_was_recorded(subject: Subject) -> None:

@@ -12,7 +12,7 @@ import paddle
 import paddle.nn.functional as F
 import pytest
 from fill import fill_state_dict, image
-from reference import FixedDraws, Reference, find_references
+from reference import FixedDraws, Reference, find_references, require_references
 
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.nn.boxes import masks_to_boxes, xyxy_to_cxcywh
@@ -88,7 +88,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_there_are_references() -> None:
-    assert _FILES
+    require_references(_FILES)
 
 
 def test_state_dict_has_the_published_names_order_and_shapes(subject: Subject) -> None:

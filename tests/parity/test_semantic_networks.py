@@ -13,7 +13,7 @@ import paddle
 import pytest
 from fill import fill_state_dict, image
 from paddle import Tensor, nn
-from reference import Reference, find_references
+from reference import Reference, find_references, require_references
 from semantic_common import labels
 
 from paddlex.data.transforms.preprocess import Preprocessor
@@ -137,7 +137,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_there_are_references() -> None:
-    assert _FILES
+    require_references(_FILES)
 
 
 def test_state_dict_has_the_published_names_order_and_shapes(subject: Subject) -> None:
