@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from modules.instance_segmentation.tiny_mask_rcnn import tiny_spec
 import paddlex as pdx
 from paddlex import transforms
 from paddlex.modules.zoo import ALL_MODELS
+from paddlex.utils.logging import set_up_logging
 
 HALVES = [0.5, 0.5, 0.5]
 # A narrow pyramid and few proposals.
@@ -73,6 +75,15 @@ def coco_sets(folder: Path) -> tuple[Any, Any]:
             )
         )
     return sets[0], sets[1]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What a user is told while the test runs."""
+    logger = set_up_logging()
+    monkeypatch.setattr(logger, "propagate", True)
+    caplog.set_level(logging.INFO, logger.name)
+    return caplog
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections import OrderedDict
 from pathlib import Path
@@ -162,13 +161,11 @@ def test_visualdl_gets_its_folder(pixel_data: Path, tmp_path: Path) -> None:
 
 
 def test_without_visualdl_a_line_says_how_to_get_it(
-    pixel_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pixel_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "visualdl", None)
-    monkeypatch.setattr(logging.getLogger("paddlex"), "propagate", True)
-    caplog.set_level(logging.INFO, "paddlex")
     train(pixel_data, tmp_path, epochs=1, use_vdl=True)
-    assert 'pip install "paddlex[visualdl]"' in caplog.text
+    assert 'pip install "paddlex[visualdl]"' in told.text
     assert (tmp_path / "best_model" / ".success").is_file()
 
 
@@ -227,22 +224,21 @@ def test_another_count_of_classes_is_explained(pixel_data: Path, tmp_path: Path)
 
 
 def test_default_weights_that_cannot_be_had_warn_and_named_ones_fail(
-    pixel_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pixel_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("PADDLE_PDX_OFFLINE", "1")
     monkeypatch.setenv("PADDLE_PDX_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(logging.getLogger("paddlex"), "propagate", True)
     train(pixel_data, tmp_path / "run", epochs=1, pretrain_weights="CITYSCAPES")
-    assert "NO PRETRAINED WEIGHTS" in caplog.text
-    assert "has no weights 'COCO' (it has CITYSCAPES" in _told_of_unknown_name(pixel_data, tmp_path, caplog)
+    assert "NO PRETRAINED WEIGHTS" in told.text
+    assert "has no weights 'COCO' (it has CITYSCAPES" in _told_of_unknown_name(pixel_data, tmp_path, told)
     with pytest.raises(DownloadError):
         train(pixel_data, tmp_path / "run2", epochs=1, model=HRNet(3, width=18), pretrain_weights="PascalVOC")
 
 
-def _told_of_unknown_name(data: Path, folder: Path, caplog: pytest.LogCaptureFixture) -> str:
-    caplog.clear()
+def _told_of_unknown_name(data: Path, folder: Path, told: pytest.LogCaptureFixture) -> str:
+    told.clear()
     train(data, folder / "other", epochs=1, pretrain_weights="COCO")
-    return caplog.text
+    return told.text
 
 
 # ---------------------------------------------------------------- scores and predictions

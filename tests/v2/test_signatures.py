@@ -40,8 +40,8 @@ DETECTOR = {
 CONSTRUCTORS = {
     "det.MaskRCNN": "num_classes=80, backbone='ResNet50_vd', with_fpn=True, aspect_ratios=[0.5, 1.0, 2.0], "
     "anchor_sizes=[[32], [64], [128], [256], [512]], keep_top_k=100, nms_threshold=0.5, "
-    "score_threshold=0.05, fpn_num_channels=256, rpn_batch_size_per_im=256, rpn_fg_fraction=0.5, test_pre_nms_top_n=None, "
-    "test_post_nms_top_n=1000",
+    "score_threshold=0.05, fpn_num_channels=256, rpn_batch_size_per_im=256, rpn_fg_fraction=0.5, "
+    "test_pre_nms_top_n=None, test_post_nms_top_n=1000",
     "seg.DeepLabV3P": "num_classes=2, backbone='ResNet50_vd', use_mixed_loss=False, output_stride=8, "
     "backbone_indices=(0, 3), aspp_ratios=(1, 12, 24, 36), aspp_out_channels=256, align_corners=False",
     "seg.BiSeNetV2": "num_classes=2, use_mixed_loss=False, align_corners=False",
