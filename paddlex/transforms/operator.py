@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -20,7 +21,7 @@ INTERPOLATIONS = {"NEAREST": 0, "LINEAR": 1, "CUBIC": 2, "AREA": 3, "LANCZOS4": 
 CoreSpec = tuple[str, dict[str, Any]]
 
 
-class Operator:
+class Operator(ABC):
     """Base of all operators: frozen dataclasses whose fields are the constructor's arguments.
 
     Attributes:
@@ -58,9 +59,9 @@ class Operator:
         """Whether it acts at random with these arguments."""
         return self.draws or getattr(self, "interp", None) == "RANDOM"
 
+    @abstractmethod
     def core(self) -> CoreSpec:
         """The transform that this operator stands for."""
-        raise NotImplementedError
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments in types that YAML knows."""
