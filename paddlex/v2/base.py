@@ -57,8 +57,8 @@ class SavedModel(ABC):
     """
 
     model_type: ClassVar[Literal["segmenter", "detector"]]
-    # The metric that the best model is chosen by, and what is drawn.
-    curves: ClassVar[tuple[str, ...]]
+    # Metrics that are drawn, and their largest values.
+    curves: ClassVar[Mapping[str, float]]
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class Detector(Model):
     """What `paddlex.det` offers; see `SavedModel` for the constructor and the attributes."""
 
     model_type: ClassVar = "detector"
-    curves: ClassVar = ("segm_mmap", "bbox_mmap", "bbox_map")
+    curves: ClassVar = {"segm_mmap": 1.0, "bbox_mmap": 1.0, "bbox_map": 100.0}
 
     def __init__(self, *args: Any, **keywords: Any) -> None:  # noqa: ANN401 (those of SavedModel)
         self._metric: Metric | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,7 +83,7 @@ class EpochRun:
         from_scratch: the network began without weights.
         resume_from: the `.pdparams` file of a checkpoint to go on from, or None.
         complete: finishes the folder of a checkpoint.
-        curves: metrics that are drawn.
+        curves: metrics that are drawn, and their largest values.
     """
 
     network: nn.Layer
@@ -105,7 +105,7 @@ class EpochRun:
     from_scratch: bool
     resume_from: Path | None
     complete: Callable[[Path, Evaluated], object]
-    curves: Sequence[str]
+    curves: Mapping[str, float]
 
 
 def run_epochs(run: EpochRun) -> int:
@@ -133,7 +133,11 @@ def run_epochs(run: EpochRun) -> int:
             for close in closing:
                 close()
         losses, scores = read_curves(run.save_dir)
-        drawn = {name: scores[name] for name in run.curves if name in scores}
+        drawn = {
+            name: [(step, value / most) for step, value in scores[name]]
+            for name, most in run.curves.items()
+            if name in scores
+        }
         training_curve(run.save_dir / _CURVE_FILE, losses=losses, scores=drawn)
     return loop.position.epoch
 

@@ -36,7 +36,7 @@ class Segmenter(Model):
     """What `paddlex.seg` offers; see `SavedModel` for the constructor and the attributes."""
 
     model_type: ClassVar = "segmenter"
-    curves: ClassVar = ("miou", "oacc")
+    curves: ClassVar = {"miou": 1.0, "oacc": 1.0}
 
     # The names are the API's; what they mean is told once, here.
     def train(

@@ -110,6 +110,14 @@ def test_evaluations_while_training_score_boxes_and_masks(run: tuple[pdx.det.Mas
     assert set(details) == {"bbox", "mask", "gt"} and len(details["gt"]["images"]) == 2
 
 
+def test_the_best_by_voc_is_drawn_within_the_chart(coco_data: Path, tmp_path: Path) -> None:
+    train(coco_data, tmp_path, metric="VOC")
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [list(line["evaluation"]) for line in lines if "evaluation" in line] == [["bbox_map"]]
+    assert pdx.det.MaskRCNN.curves["bbox_map"] == 100, "percent, unlike the others"
+    assert (tmp_path / "training_curve.png").is_file()
+
+
 def test_background_among_the_classes_is_recognised_and_said(
     coco_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: pytest.LogCaptureFixture
 ) -> None:
