@@ -128,7 +128,7 @@ def _make_plausible(network: Any) -> None:
 
     # By part of a class layer's name the deviation of its weights, and its bias: some objects score high.
     class_layers = {"bbox_score": (0.3, None), "pred_cls": (0.05, -2.0), "solo_cate": (0.03, -2.0)}
-    # Masks of PP-YOLOE_seg fill their boxes: those of noise differ wherever graphs resize them in other steps.
+    # Masks of PP-YOLOE_seg fill their boxes: those of noise differ where graphs resize in other steps.
     filled = {"pred_ins": 0.5, "proto.conv3": 4.0}
     for name, value in network.state_dict().items():
         for layer, level in filled.items():

@@ -70,6 +70,12 @@ def read_description(folder: Path) -> dict[str, Any]:
         FileFormatError: if the file is damaged, or asks for Python objects.
     """
     path = folder / DESCRIPTION
+    if not path.is_file() and (folder / "model_info.json").is_file():
+        raise InputError(
+            f"{folder}: weights that the command line has trained; predict with "
+            f"paddlex.create_model({str(folder / 'inference')!r}), or give the .pdparams file as "
+            "pretrain_weights"
+        )
     if not path.is_file():
         raise InputError(
             f"{folder}: holds no {DESCRIPTION}; expected a folder that `train` or `save_model` has written, "

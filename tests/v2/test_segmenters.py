@@ -346,6 +346,11 @@ def test_an_export_opens_in_create_model(run: tuple[FastSCNN, Path], tmp_path: P
 def test_what_cannot_be_loaded_is_told(run: tuple[FastSCNN, Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"holds no model\.yml"):
         pdx.load_model(tmp_path)
+    of_command_line = tmp_path / "best_model"
+    of_command_line.mkdir()
+    (of_command_line / "model_info.json").write_text("{}")
+    with pytest.raises(InputError, match="weights that the command line has trained"):
+        pdx.load_model(of_command_line)
     text = (run[1] / "epoch_2" / "model.yml").read_text()
     for change, told in (
         (text.replace("Model: FastSCNN", "Model: YOLOv3"), "YOLOv3; known models"),
