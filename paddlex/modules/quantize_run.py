@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
@@ -18,7 +17,7 @@ from paddlex.data.transforms.batch import Batch
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.inference.backends.base import GraphSession
 from paddlex.inference.backends.onnx import OnnxSession
-from paddlex.modules.model_info import ModelInfo, write_model_info
+from paddlex.modules.model_info import ModelInfo
 from paddlex.modules.paddle_device import use_device
 from paddlex.modules.start_weights import StartWeights
 from paddlex.modules.trained_network import (
@@ -26,6 +25,7 @@ from paddlex.modules.trained_network import (
     TrainedNetwork,
     load_trained_network,
     require_same_classes,
+    save_network,
 )
 from paddlex.modules.training_run import TrainingTask, run_training
 from paddlex.nn.quantization import QuantizationConfig, quantization_of
@@ -35,7 +35,6 @@ from paddlex.training.schedules import scaled_learning_rate
 from paddlex.training.tensors import snapshot
 from paddlex.utils.device import Device
 from paddlex.utils.errors import UsageError
-from paddlex.utils.files import atomic_path
 from paddlex.utils.images import read_image
 from paddlex.utils.logging import logger
 
@@ -244,9 +243,7 @@ def save_quantized(
         preprocess=tuple(dict(operation) for operation in quantized.operations),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / WEIGHTS) as temporary:
-        paddle.save(snapshot(quantized.network.state_dict()), str(temporary))
-    write_model_info(folder / WEIGHTS, info)
+    save_network(quantized.network, folder / WEIGHTS, info=info)
     return task.export(spec, quantized, folder / _INFERENCE, images)
 
 

@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paddlex.modules.inference_config import preprocess_operations
-from paddlex.modules.model_info import ModelInfo, read_model_info
+from paddlex.modules.model_info import ModelInfo, read_model_info, write_model_info
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
 from paddlex.utils.download import fetch, is_url
 from paddlex.utils.errors import WeightsError
+from paddlex.utils.files import atomic_path
 from paddlex.utils.logging import logger
 from paddlex.utils.pdparams import read_pdparams
 
 if TYPE_CHECKING:
     from paddle import nn
 
-__all__ = ["ClassNames", "TrainedNetwork", "count_classes", "load_trained_network", "require_same_classes"]
+__all__ = [
+    "ClassNames",
+    "TrainedNetwork",
+    "count_classes",
+    "load_trained_network",
+    "require_same_classes",
+    "save_network",
+]
 
 # The parameter with one entry per class, by family.
 _PER_CLASS = {
@@ -132,6 +140,23 @@ def load_trained_network(
         short_side=short_side,
         options=options,
     )
+
+
+def save_network(network: nn.Layer, weight_path: Path, *, info: ModelInfo) -> None:
+    """Write a network's weights, and `model_info.json` beside them, so that they can be loaded.
+
+    Args:
+        network: on any device.
+        weight_path: `.pdparams` file in a folder that is there.
+        info: what the network was trained for.
+    """
+    import paddle
+
+    from paddlex.training.tensors import snapshot
+
+    with atomic_path(weight_path) as temporary:
+        paddle.save(snapshot(dict(network.state_dict())), str(temporary))
+    write_model_info(weight_path, info)
 
 
 def _operations(

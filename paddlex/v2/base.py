@@ -9,20 +9,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import paddle
 from numpy.typing import NDArray
 from paddle import nn
 
 from paddlex.data.transforms.preprocess import Preprocessor
 from paddlex.modules.export_int8 import sample_photos_for
-from paddlex.modules.model_info import ModelInfo, write_model_info
+from paddlex.modules.model_info import ModelInfo
 from paddlex.modules.paddle_device import use_device
 from paddlex.modules.quantize_run import QuantizationTask
+from paddlex.modules.trained_network import save_network
 from paddlex.repo_apis.spec import ModelSpec
 from paddlex.repo_apis.weights import load_weights
-from paddlex.training.tensors import snapshot
 from paddlex.utils.errors import UsageError
-from paddlex.utils.files import atomic_path, write_json
+from paddlex.utils.files import write_json
 from paddlex.utils.logging import logger, set_up_logging
 from paddlex.utils.pdparams import read_pdparams
 from paddlex.v2.checks import require_positive
@@ -187,9 +186,7 @@ class SavedModel(ABC):
         """
         folder = Path(save_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(folder / WEIGHTS) as temporary:
-            paddle.save(snapshot(dict(self.net.state_dict())), str(temporary))
-        write_model_info(folder / WEIGHTS, self._info(None))
+        save_network(self.net, folder / WEIGHTS, info=self._info(None))
         self._describe(folder)
         logger.info("Model saved in %s.", folder)
 
