@@ -115,15 +115,18 @@ class DetrCriterion:
         count = self.average(float(objects.total)) if self.average else float(objects.total)
         normalizer = max(1.0, count)
         pairs = self.matcher(pred, objects, self.draws)
-        losses = self._terms(pred, objects, pairs, normalizer=normalizer, suffix="")
+        losses, total = self._terms(pred, objects, pairs, normalizer=normalizer, suffix="")
         if denoising_pred is None or denoising_meta is None:
             losses |= {f"loss_{term}{aux}_dn": paddle.zeros([]) for aux in ("", "_aux") for term in TERMS}
         else:
             pairs = pair_denoising_queries(denoising_meta, objects, num_layers=denoising_pred.logits.shape[0])
             normalizer *= denoising_meta.num_groups
-            losses |= self._terms(denoising_pred, objects, pairs, normalizer=normalizer, suffix="_dn")
-        losses["loss"] = paddle.add_n(list(losses.values()))
-        return losses
+            of_denoising, part = self._terms(
+                denoising_pred, objects, pairs, normalizer=normalizer, suffix="_dn"
+            )
+            losses |= of_denoising
+            total = total + part
+        return {**losses, "loss": total}
 
     def _check(self, pred: QueryPredictions, targets: Targets) -> None:
         batch, num_classes = pred.logits.shape[1], pred.logits.shape[-1]
@@ -140,9 +143,9 @@ class DetrCriterion:
         *,
         normalizer: float,
         suffix: str,
-    ) -> dict[str, Tensor]:
-        """Return main and auxiliary terms of one kind of query."""
-        sums = self._pair_losses(pred, objects, pairs) if len(pairs) else _no_pair_losses(pred)
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return main and auxiliary terms of one kind of query, and their sum."""
+        sums, masks = self._pair_losses(pred, objects, pairs) if len(pairs) else _no_pair_losses(pred)
         weights = self.weights
         factors = (weights.classes, weights.bbox, weights.giou, weights.mask, weights.dice)
         losses: dict[str, Tensor] = {}
@@ -150,28 +153,35 @@ class DetrCriterion:
             scaled = per_layer * (factor / normalizer)
             losses[f"loss_{term}{suffix}"] = scaled[-1]
             losses[f"loss_{term}_aux{suffix}"] = scaled[:-1].sum()
-        return losses
+        # The two terms of the masks carry no gradient of their own, only their weighted sum does.
+        classes, bbox, giou = (factor * term for factor, term in zip(factors, sums[:3], strict=False))
+        return losses, (classes + bbox + giou + masks).sum() / normalizer
 
     def _pair_losses(
         self, pred: QueryPredictions, objects: BatchObjects, pairs: MatchedPairs
-    ) -> tuple[Tensor, ...]:
-        """Return the sums over pairs of each term, (L,) each, in the order of `TERMS`."""
+    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        """Return the sums over pairs of each term, in the order of `TERMS`, and of both mask terms weighted.
+
+        All are (L,).
+        """
         indices = paddle.to_tensor(pairs.objects)
         pred_boxes = _gather_pairs(pred.boxes, pairs)
         gt_boxes = paddle.gather(objects.boxes, indices.flatten()).reshape(pred_boxes.shape)
         distance, giou_loss = box_losses(pred_boxes, gt_boxes)
         pair_logits = _pair_mask_logits(pred, pairs)
-        bce, dice = self.point_loss(pair_logits, objects.masks, indices.T, self.draws)
+        weights = (self.weights.mask, self.weights.dice)
+        masks, bce, dice = self.point_loss(pair_logits, objects.masks, indices.T, self.draws, weights=weights)
         scores = box_iou(cxcywh_to_xyxy(pred_boxes.detach()), cxcywh_to_xyxy(gt_boxes))
         height, width = pair_logits.shape[-2:]
         gt_masks = resize_masks(objects.masks, size=(2 * height, 2 * width))
         main = paired_mask_iou(pair_logits[:, -1].detach(), gt_masks, index=indices[-1])
         scores = paddle.concat([scores[:-1], main.unsqueeze(0)])
         class_loss = _class_loss(pred.logits, objects, pairs, scores)
-        return class_loss, distance.sum(1), giou_loss.sum(1), bce.sum(0), dice.sum(0)
+        sums = class_loss, distance.sum(1), giou_loss.sum(1), bce.sum(0), dice.sum(0)
+        return sums, masks.sum(0)
 
 
-def _no_pair_losses(pred: QueryPredictions) -> tuple[Tensor, ...]:
+def _no_pair_losses(pred: QueryPredictions) -> tuple[tuple[Tensor, ...], Tensor]:
     """Return the sums of a batch without objects: focal loss of the negatives, and zeros.
 
     The zeros stay connected to the predictions they would have come from.
@@ -179,7 +189,7 @@ def _no_pair_losses(pred: QueryPredictions) -> tuple[Tensor, ...]:
     class_loss = sigmoid_focal_loss(pred.logits, paddle.zeros_like(pred.logits)).sum([1, 2, 3])
     box_zero = 0.0 * pred.boxes.sum([1, 2, 3])
     mask_zero = 0.0 * (pred.mask_embeds.sum([1, 2, 3]) + pred.prototypes.sum())
-    return class_loss, box_zero, box_zero, mask_zero, mask_zero
+    return (class_loss, box_zero, box_zero, mask_zero.detach(), mask_zero.detach()), mask_zero
 
 
 def _flat_queries(pairs: MatchedPairs, *, batch: int, num_queries: int) -> np.ndarray:

@@ -44,18 +44,26 @@ class PointMaskLoss:
         self.counts = counts or PointCounts()
 
     def __call__(
-        self, pair_logits: Tensor, masks: Tensor, indices: Tensor, draws: UniformDraws
-    ) -> tuple[Tensor, Tensor]:
-        """Return the mean cross-entropy and the dice loss of each pair.
+        self,
+        pair_logits: Tensor,
+        masks: Tensor,
+        indices: Tensor,
+        draws: UniformDraws,
+        *,
+        weights: tuple[float, float],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the weighted sum of both losses, the mean cross-entropy and the dice loss of each pair.
 
         Args:
             pair_logits: (M, L, h, w) predicted mask logits.
             masks: (T, S, S) uint8 target masks with values 0 and 1.
             indices: (M, L) int64, the target of each pair.
             draws: source of the points.
+            weights: factors of cross-entropy and dice in the sum.
 
         Returns:
-            Two (M, L) tensors, differentiable in `pair_logits`.
+            Three (M, L) tensors. Only the first has a gradient, in `pair_logits`: on the CPU it is formed
+            along with the losses, and one gradient takes half the memory of two.
         """
         num_pairs, counts = pair_logits.shape[0], self.counts
         candidates = draws.uniform([num_pairs, 1, counts.candidates, 2]).squeeze(1)
@@ -68,6 +76,7 @@ class PointMaskLoss:
             candidates=candidates,
             random_points=random_points,
             num_uncertain=counts.uncertain,
+            weights=weights,
         )
 
 
@@ -79,7 +88,8 @@ def point_mask_losses(
     candidates: Tensor,
     random_points: Tensor,
     num_uncertain: int,
-) -> tuple[Tensor, Tensor]:
+    weights: tuple[float, float],
+) -> tuple[Tensor, Tensor, Tensor]:
     """Compute the losses of `PointMaskLoss` on given points, with Paddle's operators.
 
     Args:
@@ -89,9 +99,10 @@ def point_mask_losses(
         candidates: (M, K, 2), points to choose from.
         random_points: (M, R, 2), points that count in any case.
         num_uncertain: how many candidates count.
+        weights: factors of cross-entropy and dice in the sum.
 
     Returns:
-        Mean cross-entropy and dice loss, (M, L) each.
+        The weighted sum, with a gradient; mean cross-entropy and dice loss, without. (M, L) each.
     """
     parts = []
     for start in range(0, pair_logits.shape[0], _PAIRS_AT_ONCE):  # bounds the memory of the candidates
@@ -107,7 +118,7 @@ def point_mask_losses(
         dice = 1 - (2 * intersection + 1) / (probability.sum(-1) + targets.sum(-1) + 1)
         parts.append(paddle.stack([bce, dice]))
     bce, dice = paddle.concat(parts, axis=1).reshape([2, *indices.shape])
-    return bce, dice
+    return weights[0] * bce + weights[1] * dice, bce.detach(), dice.detach()
 
 
 def _kept_points(
