@@ -7,6 +7,8 @@ import paddle
 from paddle import Tensor
 from paddle.vision.ops import distribute_fpn_proposals, roi_align
 
+from paddlex.nn.roi_align_cpu import roi_align_cpu
+
 __all__ = ["RoIAlign"]
 
 # A box of 224 x 224 pixels, the size of ImageNet's crops, is pooled from the level of stride 16.
@@ -65,7 +67,8 @@ class RoIAlign:
         return paddle.concat(pooled).gather(restore.flatten())
 
     def _pool(self, level: int, feature: Tensor, rois: Tensor, counts: Tensor) -> Tensor:
-        return roi_align(
+        pool = roi_align_cpu if _learns_on_cpu(feature) else roi_align
+        return pool(
             feature,
             rois,
             counts,
@@ -74,3 +77,12 @@ class RoIAlign:
             sampling_ratio=self.sampling_ratio,
             aligned=self.aligned,
         )
+
+
+def _learns_on_cpu(feature: Tensor) -> bool:
+    return (
+        paddle.in_dynamic_mode()
+        and not feature.stop_gradient
+        and feature.place.is_cpu_place()
+        and feature.dtype == paddle.float32
+    )
