@@ -8,6 +8,7 @@ share the channels, so that no two of them write to the same place.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ __all__ = ["roi_align_cpu"]
 
 Array = NDArray[np.float32]
 
+_BOXES_AT_ONCE = 32
 _CHANNELS_AT_ONCE = 64
 
 
@@ -113,6 +115,20 @@ def _merge(position: Array, share: Array, length: int) -> tuple[NDArray[np.int64
 
 def _pooling_matrix(boxes: Array, *, size: tuple[int, int], axis: _Axis) -> csr_matrix:
     """Return the (n * cells^2, h * w) matrix that pools the boxes (n, 4) of one map."""
+    # All boxes of a portion take the room of the largest: one wide and one tall box must not cost gigabytes.
+    portions = [
+        _entries(boxes[start : start + _BOXES_AT_ONCE], size=size, axis=axis)
+        for start in range(0, max(1, len(boxes)), _BOXES_AT_ONCE)
+    ]
+    weights, pixels, counts = (np.concatenate(part) for part in zip(*portions, strict=True))
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return csr_matrix((weights, pixels, starts), shape=(len(counts), size[0] * size[1]))
+
+
+def _entries(
+    boxes: Array, *, size: tuple[int, int], axis: _Axis
+) -> tuple[Array, NDArray[np.int32], NDArray[np.int64]]:
+    """Return the weights of all cells of the boxes (n, 4), their pixels, and their number in each cell."""
     height, width = size
     x, weight_x = axis.weights(boxes[:, 0], boxes[:, 2], length=width)
     y, weight_y = axis.weights(boxes[:, 1], boxes[:, 3], length=height)
@@ -120,9 +136,7 @@ def _pooling_matrix(boxes: Array, *, size: tuple[int, int], axis: _Axis) -> csr_
     weights = weight_y[:, :, None, :, None] * weight_x[:, None, :, None, :]
     pixels = (y * width)[:, :, None, :, None] + x[:, None, :, None, :]
     used = weights != 0
-    starts = np.concatenate([[0], np.cumsum(used.sum((3, 4)).reshape(-1))])
-    shape = (len(starts) - 1, height * width)
-    return csr_matrix((weights[used], pixels[used].astype(np.int32), starts.astype(np.int32)), shape=shape)
+    return weights[used], pixels[used].astype(np.int32), used.sum((3, 4)).reshape(-1)
 
 
 class _Pool(PyLayer):
@@ -132,7 +146,7 @@ class _Pool(PyLayer):
     def forward(
         ctx: PyLayerContext, feature: Tensor, matrices: Sequence[csr_matrix], resolution: int
     ) -> Tensor:
-        maps: Array = np.from_dlpack(feature.detach())
+        maps = cast(Array, np.from_dlpack(feature.detach()))
         ctx.matrices, ctx.shape = matrices, maps.shape
         channels = maps.shape[1]
         rows = _rows(matrices)
@@ -152,7 +166,7 @@ class _Pool(PyLayer):
 
     @staticmethod
     def backward(ctx: PyLayerContext, gradient: Tensor) -> Tensor:
-        received: Array = np.from_dlpack(gradient.detach().contiguous())
+        received = cast(Array, np.from_dlpack(gradient.detach().contiguous()))
         num_boxes, channels = received.shape[:2]
         cells = received.reshape(num_boxes, channels, math.prod(received.shape[2:]))
         rows = _rows(ctx.matrices)

@@ -10,7 +10,8 @@ from paddle.vision.ops import roi_align
 
 from paddlex.nn.roi_align_cpu import roi_align_cpu
 
-COUNTS = pytest.mark.parametrize("counts", [[3, 4], [0, 5], [5, 0], [0, 0]])
+# 40 boxes are more than a portion.
+COUNTS = pytest.mark.parametrize("counts", [[3, 4], [0, 5], [40, 0], [0, 0]])
 SETTINGS = pytest.mark.parametrize(
     "settings",
     [{"sampling_ratio": ratio, "aligned": aligned} for ratio in (0, 2) for aligned in (False, True)],
