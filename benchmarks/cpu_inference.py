@@ -111,6 +111,8 @@ def _export(options: argparse.Namespace, folder: Path, photo: np.ndarray) -> str
     network = spec.build(num_classes=80, eval_size=size)
     network.eval()
     _make_plausible(network)
+    if options.model.startswith("Mask-RT-DETR"):
+        _settle(network.backbone, size)
     export_network(
         network,
         spec=spec,
@@ -141,6 +143,22 @@ def _make_plausible(network: Any) -> None:
                 value.set_value(paddle.randn(value.shape) * deviation)
             elif layer in name and name.endswith("bias") and bias is not None:
                 value.set_value(paddle.full_like(value, bias))
+
+
+def _settle(backbone: Any, size: tuple[int, int]) -> None:
+    """Give the normalisations the statistics of noise: behind many untrained layers it grows beyond bounds."""
+    import paddle
+
+    def take_statistics(layer: Any, inputs: tuple[Any, ...]) -> None:
+        layer._mean.set_value(inputs[0].mean([0, 2, 3]))
+        layer._variance.set_value(inputs[0].var([0, 2, 3]))
+
+    norms = [layer for layer in backbone.sublayers() if hasattr(layer, "_variance")]
+    hooks = [layer.register_forward_pre_hook(take_statistics) for layer in norms]
+    with paddle.no_grad():
+        backbone(paddle.randn([1, 3, *size]))
+    for hook in hooks:
+        hook.remove()
 
 
 def _paddlex(options: argparse.Namespace, folder: Path, photo: np.ndarray) -> tuple[Callable[[], Any], float]:
