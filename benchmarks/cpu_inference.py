@@ -146,7 +146,7 @@ def _make_plausible(network: Any) -> None:
 
 
 def _settle(backbone: Any, size: tuple[int, int]) -> None:
-    """Give the normalisations the statistics of noise: behind many untrained layers it grows beyond bounds."""
+    """Give the normalisations the statistics of noise: else it grows beyond bounds, layer by layer."""
     import paddle
 
     def take_statistics(layer: Any, inputs: tuple[Any, ...]) -> None:
