@@ -6,8 +6,9 @@ share the channels, so that no two of them write to the same place.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import cast
 
 import numpy as np
@@ -185,14 +186,8 @@ class _Pool(PyLayer):
 
 def _rows(matrices: Sequence[csr_matrix]) -> list[slice]:
     """Return where each photo's cells lie among those of all."""
-    return list(_slices([matrix.shape[0] for matrix in matrices]))
-
-
-def _slices(lengths: Sequence[int]) -> Iterator[slice]:
-    start = 0
-    for length in lengths:
-        yield slice(start, start + length)
-        start += length
+    ends = list(accumulate((matrix.shape[0] for matrix in matrices), initial=0))
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def _num_shares(channels: int) -> int:
