@@ -6,6 +6,7 @@ from typing import Literal
 import paddle
 from paddle import ParamAttr, Tensor, nn
 
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.frozen_bn import FrozenBatchNorm2D
 
 __all__ = ["ConvBN", "fuse_conv_bn", "fuse_units", "unfreeze_units"]
@@ -49,7 +50,7 @@ class ConvBN(nn.Layer):
         norm_name: str = "bn",
     ) -> None:
         super().__init__()
-        conv = nn.Conv2D(
+        conv = Conv2D(
             in_channels,
             out_channels,
             kernel_size,

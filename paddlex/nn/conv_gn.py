@@ -5,6 +5,8 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn.initializer import Constant, Normal
 from paddle.regularizer import L2Decay
 
+from paddlex.nn.convolution import Conv2D
+
 __all__ = ["ConvGN"]
 
 
@@ -31,7 +33,7 @@ class ConvGN(nn.Layer):
         deviation: float = 0.01,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2D(
+        self.conv = Conv2D(
             in_channels,
             out_channels,
             kernel_size,

@@ -7,6 +7,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from paddlex.nn.conv_bn import ConvBN, fuse_conv_bn
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.fake_quant import carry_quantizers
 from paddlex.nn.initializers import constant, kaiming_normal
 
@@ -58,7 +59,7 @@ class RepConv(nn.Layer):
             if self.alpha is not None:
                 kernel1, bias1 = self.alpha * kernel1, self.alpha * bias1
             out_channels, in_channels = kernel3.shape[:2]
-            conv = nn.Conv2D(in_channels, out_channels, 3, padding=1)
+            conv = Conv2D(in_channels, out_channels, 3, padding=1)
             conv.weight.set_value(kernel3 + F.pad(kernel1, [1, 1, 1, 1]))
             conv.bias.set_value(bias3 + bias1)
         carry_quantizers(self.conv1.convolution, conv)

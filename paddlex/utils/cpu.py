@@ -14,7 +14,7 @@ from pathlib import Path
 
 from paddlex.utils.logging import logger
 
-__all__ = ["available_cores", "prepare_cpu"]
+__all__ = ["available_cores", "prepare_cpu", "uses_own_operators"]
 
 
 def available_cores() -> int:
@@ -25,6 +25,14 @@ def available_cores() -> int:
         cores = os.cpu_count() or 1
     quota = _container_quota()
     return max(1, min(cores, quota) if quota else cores)
+
+
+def uses_own_operators() -> bool:
+    """Whether convolutions and RoIAlign on the CPU may be others than Paddle's.
+
+    PADDLEX_CPU_OPERATORS=paddle in the environment says no: to compare, or to find out who is wrong.
+    """
+    return os.environ.get("PADDLEX_CPU_OPERATORS", "").lower() != "paddle"
 
 
 @cache

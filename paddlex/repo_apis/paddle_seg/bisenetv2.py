@@ -7,6 +7,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 from paddle.nn.initializer import KaimingNormal
 
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.coordinates import spatial_size
 from paddlex.nn.dropout import Dropout
 from paddlex.nn.initializers import redraw_kernels
@@ -102,7 +103,7 @@ class _ContextEmbedding(nn.Layer):
         super().__init__()
         self.bn = nn.BatchNorm2D(channels)
         self.conv_1x1 = conv_bn_relu(channels, channels, kernel_size=1)
-        self.conv_3x3 = nn.Conv2D(channels, channels, 3, padding=1)
+        self.conv_3x3 = Conv2D(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         mean = self.bn(F.adaptive_avg_pool2d(x, 1))
@@ -138,14 +139,14 @@ class _Aggregation(nn.Layer):
     def __init__(self, channels: int, *, align_corners: bool) -> None:
         super().__init__()
         self.db_branch_keep = nn.Sequential(
-            DepthwiseConvBN(channels, channels), nn.Conv2D(channels, channels, 1)
+            DepthwiseConvBN(channels, channels), Conv2D(channels, channels, 1)
         )
         self.db_branch_down = nn.Sequential(
             conv_bn(channels, channels, kernel_size=3, stride=2),
             nn.AvgPool2D(kernel_size=3, stride=2, padding=1),
         )
         self.sb_branch_keep = nn.Sequential(
-            DepthwiseConvBN(channels, channels), nn.Conv2D(channels, channels, 1), nn.Sigmoid()
+            DepthwiseConvBN(channels, channels), Conv2D(channels, channels, 1), nn.Sigmoid()
         )
         self.sb_branch_up = conv_bn(channels, channels, kernel_size=3)
         self.conv = conv_bn(channels, channels, kernel_size=3)
@@ -167,7 +168,7 @@ class _Head(nn.Layer):
     def __init__(self, channels: int, *, num_classes: int) -> None:
         super().__init__()
         self.conv_3x3 = nn.Sequential(conv_bn_relu(channels, channels, kernel_size=3), Dropout(0.1))
-        self.conv_1x1 = nn.Conv2D(channels, num_classes, 1)
+        self.conv_1x1 = Conv2D(channels, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv_1x1(self.conv_3x3(x))

@@ -7,6 +7,7 @@ import paddle.nn.functional as F
 from paddle import Tensor, nn
 
 from paddlex.nn.adaptive_pool import average_bins
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.coordinates import spatial_size
 from paddlex.nn.dropout import Dropout
 from paddlex.nn.resize import resize_bilinear
@@ -126,7 +127,7 @@ class _Classifier(nn.Layer):
         self.dsconv1 = SeparableConv(_CHANNELS, _CHANNELS)
         self.dsconv2 = SeparableConv(_CHANNELS, _CHANNELS)
         self.dropout = Dropout(0.1)
-        self.conv = nn.Conv2D(_CHANNELS, num_classes, 1)
+        self.conv = Conv2D(_CHANNELS, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(self.dropout(self.dsconv2(self.dsconv1(x))))
@@ -139,7 +140,7 @@ class _AuxiliaryHead(nn.Layer):
         super().__init__()
         self.conv_bn_relu = conv_bn_relu(_FINE_CHANNELS, 32, kernel_size=3)
         self.dropout = Dropout(0.1)
-        self.conv = nn.Conv2D(32, num_classes, 1)
+        self.conv = Conv2D(32, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.conv(self.dropout(self.conv_bn_relu(x)))

@@ -7,6 +7,7 @@ from typing import Any
 import paddle
 from paddle import Tensor, nn
 
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.coordinates import spatial_size
 from paddlex.nn.input_size import require_multiples
 from paddlex.nn.resize import resize_bilinear
@@ -106,7 +107,7 @@ class UNet(SemanticNetwork):
         self.encode = _Encoder()
         self.decode = _Decoder(use_deconv=use_deconv, align_corners=align_corners)
         # One layer under two names, both of which published weights hold.
-        self.cls = self.conv = nn.Conv2D(_WIDTHS[0], num_classes, 3, padding=1)
+        self.cls = self.conv = Conv2D(_WIDTHS[0], num_classes, 3, padding=1)
         self._use_deconv = use_deconv
 
     def heads(self, image: Tensor) -> list[Tensor]:

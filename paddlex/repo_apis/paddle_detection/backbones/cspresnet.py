@@ -9,6 +9,7 @@ from paddle import Tensor, nn
 
 from paddlex.nn.activations import silu
 from paddlex.nn.conv_bn import ConvBN
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.rep_conv import RepConv
 
 __all__ = ["CSPResNet", "RepBlock", "conv_swish"]
@@ -47,7 +48,7 @@ class _ChannelAttention(nn.Layer):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.fc = nn.Conv2D(channels, channels, 1)
+        self.fc = Conv2D(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * F.hardsigmoid(self.fc(F.adaptive_avg_pool2d(x, 1)))

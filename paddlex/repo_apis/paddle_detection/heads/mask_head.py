@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from paddle import Tensor, nn
 
-from paddlex.nn.biased_conv import BiasedConv2D, BiasedConv2DTranspose
+from paddlex.nn.convolution import Conv2D, DoublingConv2DTranspose
 from paddlex.nn.initializers import constant, kaiming_normal, normal
 
 __all__ = ["MaskHead"]
@@ -26,17 +26,17 @@ class MaskHead(nn.Layer):
         channels = in_channels
         for index in range(1, num_convs + 1):
             attr = kaiming_normal(channels * 9)
-            conv = BiasedConv2D(channels, width, 3, padding=1, weight_attr=attr, bias_attr=constant(0.0))
+            conv = Conv2D(channels, width, 3, padding=1, weight_attr=attr, bias_attr=constant(0.0))
             layers += [(f"mask_inter_feat_{index}", conv), (f"relu_{index}", nn.ReLU())]
             channels = width
         attr = kaiming_normal(width * 4)
-        doubling = BiasedConv2DTranspose(channels, width, weight_attr=attr, bias_attr=constant(0.0))
+        doubling = DoublingConv2DTranspose(channels, width, weight_attr=attr, bias_attr=constant(0.0))
         layers += [("conv5_mask", doubling), ("relu", nn.ReLU())]
         self.head = nn.Sequential(("upsample", nn.Sequential(*layers)))
         # Upstream takes the number of classes for the fan: with three classes the logits then start so wide
         # that the first losses are above 9 and a training diverges. A small deviation starts at log 2.
         attr = normal(0.001)
-        self.mask_fcn_logits = BiasedConv2D(width, num_classes, 1, weight_attr=attr, bias_attr=constant(0.0))
+        self.mask_fcn_logits = Conv2D(width, num_classes, 1, weight_attr=attr, bias_attr=constant(0.0))
 
     def forward(self, roi_features: Tensor) -> Tensor:
         """Map roi_features (R, in_channels, S, S) to mask logits (R, num_classes, 2 S, 2 S)."""

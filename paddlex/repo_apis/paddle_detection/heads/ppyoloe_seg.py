@@ -10,7 +10,7 @@ import paddle.nn.functional as F
 from paddle import ParamAttr, Tensor, nn
 from paddle.nn import initializer
 
-from paddlex.nn.biased_conv import BiasedConv2D, BiasedConv2DTranspose
+from paddlex.nn.convolution import Conv2D, DoublingConv2DTranspose
 from paddlex.nn.initializers import constant
 from paddlex.nn.size_tables import LevelSizes, SizeTables
 from paddlex.repo_apis.paddle_detection.backbones.cspresnet import conv_swish
@@ -84,7 +84,7 @@ class _AttentionStem(nn.Layer):
     def __init__(self, channels: int) -> None:
         super().__init__()
         small = ParamAttr(initializer=initializer.Normal(0.0, 0.001))
-        self.fc = nn.Conv2D(channels, channels, 1, weight_attr=small)
+        self.fc = Conv2D(channels, channels, 1, weight_attr=small)
         self.conv = conv_swish(channels, channels, kernel_size=1)
 
     def forward(self, feature: Tensor, mean: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class _Prototypes(nn.Layer):
     def __init__(self, in_channels: int, *, hidden: int, count: int) -> None:
         super().__init__()
         self.conv1 = conv_silu(in_channels, hidden, kernel_size=3)
-        self.upsample = BiasedConv2DTranspose(hidden, hidden)
+        self.upsample = DoublingConv2DTranspose(hidden, hidden)
         self.conv2 = conv_silu(hidden, hidden, kernel_size=3)
         self.conv3 = conv_silu(hidden, count, kernel_size=1)
 
@@ -105,10 +105,10 @@ class _Prototypes(nn.Layer):
         return self.conv3(self.conv2(self.upsample(self.conv1(feature))))
 
 
-def _predictor(in_channels: int, out_channels: int, *, bias: float | None = None) -> BiasedConv2D:
+def _predictor(in_channels: int, out_channels: int, *, bias: float | None = None) -> Conv2D:
     """Return a 3x3 convolution; with `bias` it starts from that value everywhere."""
     attrs = {} if bias is None else {"weight_attr": constant(0.0), "bias_attr": constant(bias)}
-    return BiasedConv2D(in_channels, out_channels, 3, padding=1, **attrs)
+    return Conv2D(in_channels, out_channels, 3, padding=1, **attrs)
 
 
 class PPYOLOESegHead(nn.Layer):
@@ -144,7 +144,7 @@ class PPYOLOESegHead(nn.Layer):
         self.pred_ins = nn.LayerList(_predictor(n, num_prototypes) for n in in_channels)
         # The bins' distances as a 1x1 convolution that never learns: part of the published weights.
         bins = initializer.Assign(np.arange(num_bins, dtype=np.float32).reshape(1, num_bins, 1, 1))
-        self.proj_conv = nn.Conv2D(
+        self.proj_conv = Conv2D(
             num_bins, 1, 1, weight_attr=ParamAttr(initializer=bins, trainable=False), bias_attr=False
         )
         self.proto = _Prototypes(in_channels[-1], hidden=prototype_hidden, count=num_prototypes)

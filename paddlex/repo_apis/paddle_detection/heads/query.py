@@ -10,6 +10,7 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn import initializer
 
 from paddlex.nn.boxes import inverse_sigmoid, masks_to_boxes, xyxy_to_cxcywh
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.initializers import constant, fan_in_uniform, xavier_uniform
 from paddlex.nn.mlp import MLP
 from paddlex.nn.reductions import max_along
@@ -263,5 +264,5 @@ def _gather_tokens(tokens: Tensor, index: Tensor) -> Tensor:
 
 
 def _project(in_channels: int, out_channels: int) -> nn.Sequential:
-    conv = nn.Conv2D(in_channels, out_channels, 1, weight_attr=xavier_uniform(), bias_attr=False)
+    conv = Conv2D(in_channels, out_channels, 1, weight_attr=xavier_uniform(), bias_attr=False)
     return nn.Sequential(("conv", conv), ("norm", nn.BatchNorm2D(out_channels)))

@@ -8,6 +8,7 @@ from paddle import Tensor
 from paddle.vision.ops import distribute_fpn_proposals, roi_align
 
 from paddlex.nn.roi_align_cpu import roi_align_cpu
+from paddlex.utils.cpu import uses_own_operators
 
 __all__ = ["RoIAlign"]
 
@@ -85,4 +86,5 @@ def _learns_on_cpu(feature: Tensor) -> bool:
         and not feature.stop_gradient
         and feature.place.is_cpu_place()
         and feature.dtype == paddle.float32
+        and uses_own_operators()
     )

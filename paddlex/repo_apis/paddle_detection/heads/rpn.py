@@ -6,7 +6,7 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
-from paddlex.nn.biased_conv import BiasedConv2D
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.initializers import normal
 from paddlex.repo_apis.paddle_detection.heads.rpn_anchors import AnchorGrid
 
@@ -25,10 +25,10 @@ class RPNHead(nn.Layer):
         super().__init__()
         # The published names put the shared convolution into a layer of its own.
         self.rpn_feat = nn.Sequential(
-            ("rpn_conv", BiasedConv2D(in_channels, in_channels, 3, padding=1, weight_attr=normal(0.01)))
+            ("rpn_conv", Conv2D(in_channels, in_channels, 3, padding=1, weight_attr=normal(0.01)))
         )
-        self.rpn_rois_score = BiasedConv2D(in_channels, num_anchors, 1, weight_attr=normal(0.01))
-        self.rpn_rois_delta = BiasedConv2D(in_channels, 4 * num_anchors, 1, weight_attr=normal(0.01))
+        self.rpn_rois_score = Conv2D(in_channels, num_anchors, 1, weight_attr=normal(0.01))
+        self.rpn_rois_delta = Conv2D(in_channels, 4 * num_anchors, 1, weight_attr=normal(0.01))
 
     @property
     def in_channels(self) -> int:

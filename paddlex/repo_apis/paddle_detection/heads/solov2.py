@@ -8,6 +8,7 @@ from paddle import ParamAttr, Tensor, nn
 from paddle.nn.initializer import Constant, Normal
 
 from paddlex.nn.conv_gn import ConvGN
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.coordinates import coordinate_maps, spatial_size
 from paddlex.nn.resize import resize_bilinear
 
@@ -141,7 +142,7 @@ def list_cells(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _prediction(in_channels: int, out_channels: int, *, bias: float) -> nn.Conv2D:
-    return nn.Conv2D(
+    return Conv2D(
         in_channels,
         out_channels,
         3,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
-from paddlex.nn.biased_conv import BiasedConv2D
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.initializers import xavier_uniform
 from paddlex.nn.resize import double_nearest
 
@@ -37,13 +37,11 @@ class FPN(nn.Layer):
             suffix = "" if stage == stages[-1] else "_lateral"
             self._laterals.append(f"fpn_inner_res{stage}_sum{suffix}")
             self._outputs.append(f"fpn_res{stage}_sum")
-            lateral = BiasedConv2D(
+            lateral = Conv2D(
                 channels, width, 1, weight_attr=xavier_uniform(fan_in=channels, fan_out=channels)
             )
             fan = 9 * width
-            output = BiasedConv2D(
-                width, width, 3, padding=1, weight_attr=xavier_uniform(fan_in=fan, fan_out=fan)
-            )
+            output = Conv2D(width, width, 3, padding=1, weight_attr=xavier_uniform(fan_in=fan, fan_out=fan))
             self.add_sublayer(self._laterals[-1], lateral)
             self.add_sublayer(self._outputs[-1], output)
         self.out_channels = [width] * (len(in_channels) + 1)

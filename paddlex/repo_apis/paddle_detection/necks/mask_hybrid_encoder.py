@@ -6,6 +6,7 @@ import paddle
 from paddle import Tensor, nn
 
 from paddlex.nn.conv_bn import ConvBN
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.initializers import constant, kaiming_normal
 from paddlex.nn.resize import resize_bilinear, resize_nearest
 from paddlex.repo_apis.paddle_detection.necks.attention_encoder import AttentionEncoder
@@ -106,7 +107,7 @@ class MaskHybridEncoder(nn.Layer):
         self.enc_mask_lateral = conv_silu(in_channels[0], out, kernel_size=3)
         self.enc_mask_output = nn.Sequential(
             conv_silu(out, out, kernel_size=3),
-            nn.Conv2D(out, num_prototypes, 1, weight_attr=kaiming_normal(out), bias_attr=constant(0.0)),
+            Conv2D(out, num_prototypes, 1, weight_attr=kaiming_normal(out), bias_attr=constant(0.0)),
         )
 
     def fix_image_size(self, image_size: tuple[int, int]) -> None:
@@ -150,5 +151,5 @@ class MaskHybridEncoder(nn.Layer):
 
 
 def _project(in_channels: int, out_channels: int) -> nn.Sequential:
-    conv = nn.Conv2D(in_channels, out_channels, 1, weight_attr=kaiming_normal(in_channels), bias_attr=False)
+    conv = Conv2D(in_channels, out_channels, 1, weight_attr=kaiming_normal(in_channels), bias_attr=False)
     return nn.Sequential(conv, nn.BatchNorm2D(out_channels))

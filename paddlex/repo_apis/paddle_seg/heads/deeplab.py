@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import paddle
 from paddle import Tensor, nn
 
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.coordinates import spatial_size
 from paddlex.nn.dropout import Dropout
 from paddlex.nn.resize import resize_bilinear
@@ -63,7 +64,7 @@ class _Decoder(nn.Layer):
         self.conv_bn_relu1 = conv_bn_relu(fine_channels, _FINE_CHANNELS, kernel_size=1)
         self.conv_bn_relu2 = SeparableConv(coarse_channels + _FINE_CHANNELS, _DECODER_CHANNELS)
         self.conv_bn_relu3 = SeparableConv(_DECODER_CHANNELS, _DECODER_CHANNELS)
-        self.conv = nn.Conv2D(_DECODER_CHANNELS, num_classes, 1)
+        self.conv = Conv2D(_DECODER_CHANNELS, num_classes, 1)
         self._align_corners = align_corners
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:

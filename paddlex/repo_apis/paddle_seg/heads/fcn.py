@@ -2,6 +2,7 @@
 
 from paddle import Tensor, nn
 
+from paddlex.nn.convolution import Conv2D
 from paddlex.repo_apis.paddle_seg.conv_units import conv_bn_relu
 
 __all__ = ["FCNHead"]
@@ -18,7 +19,7 @@ class FCNHead(nn.Layer):
     def __init__(self, in_channels: int, *, num_classes: int) -> None:
         super().__init__()
         self.conv_1 = conv_bn_relu(in_channels, in_channels, kernel_size=1)
-        self.cls = nn.Conv2D(in_channels, num_classes, 1)
+        self.cls = Conv2D(in_channels, num_classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, in_channels, H, W) to logits (B, num_classes, H, W)."""

@@ -1,4 +1,8 @@
-"""Convolutions with a bias whose addition is not slower than themselves on a CPU.
+"""Convolutions that are as fast on a CPU as it allows.
+
+On the CPU `Conv2D` goes through oneDNN where Paddle's wheel carries it (Linux on x86), which takes 1.4 to 12
+times less for a training step's convolution than Paddle's own operator (docs/benchmarks.md). Elsewhere, and
+in graphs, it is Paddle's.
 
 Paddle adds a bias by broadcasting (1, C, 1, 1) and sums its gradient over three axes, neither of which is
 vectorised on a CPU: for a mask head's (64, 256, 28, 28) features 190 ms. Seen as N C rows of pixels, sum and
@@ -11,41 +15,42 @@ import paddle
 import paddle.nn.functional as F
 from paddle import Tensor, nn
 
-__all__ = ["BiasedConv2D", "BiasedConv2DTranspose"]
+from paddlex.nn.conv_cpu import conv2d_cpu
+
+__all__ = ["Conv2D", "DoublingConv2DTranspose"]
 
 
-class BiasedConv2D(nn.Conv2D):
-    """`nn.Conv2D` with a bias, for training on a CPU as well.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel_size: side of the square kernel.
-        padding: pixels on every side.
-        **attrs: `weight_attr` and `bias_attr`.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        padding: int = 0,
-        **attrs: Any,  # noqa: ANN401 (Paddle's own kinds)
-    ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, padding=padding, **attrs)
-        self._pixels_around = padding
+class Conv2D(nn.Conv2D):
+    """`paddle.nn.Conv2D`, its arguments and state dict, with zeros as padding."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x (B, in_channels, H, W) to (B, out_channels, H', W')."""
-        if not _trains_on_cpu(self, x):
+        y = conv2d_cpu(
+            x,
+            self.weight,
+            self.bias,
+            stride=self._stride,
+            padding="SAME" if self._padding_algorithm == "SAME" else self._updated_padding,
+            dilation=self._dilation,
+            groups=self._groups,
+        )
+        if y is not None:
+            return y
+        if self.bias is None or not _trains_on_cpu(self, x):
             return super().forward(x)
-        return _add_bias(F.conv2d(x, self.weight, padding=self._pixels_around), self.bias)
+        y = F.conv2d(
+            x,
+            self.weight,
+            stride=self._stride,
+            padding=self._padding,
+            dilation=self._dilation,
+            groups=self._groups,
+        )
+        return _add_bias(y, self.bias)
 
 
-class BiasedConv2DTranspose(nn.Conv2DTranspose):
-    """`nn.Conv2DTranspose` that doubles the sides, with a bias, for training on a CPU as well.
+class DoublingConv2DTranspose(nn.Conv2DTranspose):
+    """`nn.Conv2DTranspose` that doubles the sides, with a bias.
 
     Args:
         in_channels: channels of the input.

@@ -1,0 +1,115 @@
+"""Convolutions in the host's memory by oneDNN, with their gradients."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import paddle
+from paddle import Tensor
+from paddle.autograd import PyLayer, PyLayerContext
+
+from paddlex.nn.onednn import Convolution, Geometry, convolution
+from paddlex.utils.cpu import uses_own_operators
+
+__all__ = ["conv2d_cpu"]
+
+
+def conv2d_cpu(
+    x: Tensor,
+    kernels: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: Sequence[int],
+    padding: Sequence[int] | Literal["SAME"],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor | None:
+    """Compute what `paddle.nn.functional.conv2d` does, for float32 in the host's memory.
+
+    Args:
+        x: (B, C, H, W).
+        kernels: (O, C / groups, kh, kw).
+        bias: (O,).
+        stride: (rows, columns).
+        padding: (rows, columns) at either side, or (top, bottom, left, right), or "SAME": as many as give
+            ceil(side / stride) outputs, the odd one after the last pixel.
+        dilation: (rows, columns).
+        groups: groups of channels.
+
+    Returns:
+        (B, O, H', W'), differentiable in all three; None where oneDNN is not to be had or of no use: other
+        devices and types, graphs being traced, empty batches, the user's PADDLEX_CPU_OPERATORS=paddle.
+    """
+    if not _applies(x, kernels):
+        return None
+    if padding == "SAME":
+        padding = _same_padding(x.shape[2:], kernels.shape[2:], stride)
+    top, bottom, left, right = padding if len(padding) == 4 else np.repeat(padding, 2).tolist()
+    geometry = Geometry(
+        images=tuple(x.shape),
+        kernels=tuple(kernels.shape),
+        stride=tuple(stride),
+        padding=(top, left, bottom, right),
+        dilation=tuple(dilation),
+        groups=groups,
+    )
+    code = convolution(geometry)
+    return None if code is None else _Convolve.apply(x, kernels, bias, code)
+
+
+def _same_padding(sides: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[int]:
+    padding = []
+    for side, reach, step in zip(sides, kernel, stride, strict=True):
+        total = max((-(-side // step) - 1) * step + reach - side, 0)
+        padding += [total // 2, total - total // 2]
+    return padding
+
+
+def _applies(x: Tensor, kernels: Tensor) -> bool:
+    return (
+        paddle.in_dynamic_mode()
+        and x.place.is_cpu_place()
+        and x.dtype == kernels.dtype == paddle.float32
+        and uses_own_operators()
+    )
+
+
+class _Convolve(PyLayer):
+    """Hands addresses of tensors to oneDNN."""
+
+    @staticmethod
+    def forward(
+        ctx: PyLayerContext, x: Tensor, kernels: Tensor, bias: Tensor | None, code: Convolution
+    ) -> Tensor:
+        x, kernels = x.contiguous(), kernels.contiguous()
+        y = paddle.empty(code.geometry.output, "float32")
+        code.forward(_address(x), _address(kernels), None if bias is None else _address(bias), _address(y))
+        ctx.save_for_backward(x, kernels)
+        ctx.code, ctx.biased = code, bias is not None
+        ctx.wanted = [tensor is not None and not tensor.stop_gradient for tensor in (x, kernels, bias)]
+        return y
+
+    @staticmethod
+    def backward(ctx: PyLayerContext, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, kernels = ctx.saved_tensor()
+        of_x, of_kernels, of_bias = ctx.wanted
+        gradient = gradient.contiguous()
+        x_gradient = kernels_gradient = bias_gradient = None
+        if of_x:
+            x_gradient = paddle.empty(x.shape, "float32")
+            ctx.code.backward_images(_address(gradient), _address(kernels), _address(x_gradient))
+        if of_kernels or of_bias:
+            kernels_gradient = paddle.empty(kernels.shape, "float32")
+            bias_gradient = paddle.empty(kernels.shape[:1], "float32") if of_bias else None
+            ctx.code.backward_kernels(
+                _address(x),
+                _address(gradient),
+                _address(kernels_gradient),
+                None if bias_gradient is None else _address(bias_gradient),
+            )
+        gradients = (x_gradient, kernels_gradient if of_kernels else None)
+        return (*gradients, bias_gradient) if ctx.biased else gradients
+
+
+def _address(tensor: Tensor) -> int:
+    return int(tensor.data_ptr())
