@@ -1,10 +1,11 @@
-"""Training steps on the CPU: with and without our CPU settings, and where a Mask-RT-DETR-S step's time goes.
+"""Training steps on the CPU: what our settings and operators gain, and where a step's time goes.
 
     python benchmarks/cpu_training.py [--size 320] [--batch 2] [--objects 12] [--steps 3]
 
-Both settings run the same step in processes of their own, in turns (A B A B). "stock" is what Paddle does by
-itself: one OpenMP thread, MKL choosing its own code path. The best step of each counts. The ratio of a plain
-matrix product shows what a step of nothing else could gain on the machine.
+Each way runs the same step in processes of its own, in turns (A B C A B C); the best step of each counts.
+"stock" is what Paddle does by itself: one OpenMP thread, MKL choosing its own code path, its own convolutions
+and RoIAlign. "settings" has our environment variables, "paddlex" our operators as well. The ratios are to stock.
+That of a plain matrix product shows what settings alone could gain on the machine at most.
 """
 
 from __future__ import annotations
@@ -21,8 +22,12 @@ from typing import Any
 import numpy as np
 
 # An empty value counts as the user's choice, so that nothing is set; MKL ignores it.
-STOCK = {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": ""}
-SETTINGS = ("stock", "paddlex")
+_PADDLES_OPERATORS = {"PADDLEX_CPU_OPERATORS": "paddle"}
+WAYS = {
+    "stock": {"OMP_NUM_THREADS": "1", "MKL_DEBUG_CPU_TYPE": "", **_PADDLES_OPERATORS},
+    "settings": _PADDLES_OPERATORS,
+    "paddlex": {},
+}
 _SIDE = 2048  # of the matrices whose product is timed
 
 
@@ -40,24 +45,26 @@ def main() -> None:
     if options.child:
         print(json.dumps(_measure(options)))
         return
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in SETTINGS}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in WAYS}
     for _ in range(2):
-        for name in SETTINGS:
+        for name in WAYS:
             runs[name].append(_run_child(name))
     print(f"batch {options.batch}, {options.size} px, {options.objects} objects a photo")
-    steps = {"Mask-RT-DETR-S": "step", "MaskRCNN-ResNet50-FPN": "rcnn", "ResNet-50": "resnet"}
+    steps = {"Mask-RT-DETR-S": "step", "MaskRCNN-ResNet50-FPN": "rcnn", "Paddle's ResNet-50": "resnet"}
     for title, key in steps.items():
-        stock, ours = (min(run[key] for run in runs[name]) for name in SETTINGS)
-        print(f"{title + ' step':28} stock {stock:.2f} s   paddlex {ours:.2f} s   ratio {stock / ours:.1f}x")
-    stock, ours = (max(run["gflops"] for run in runs[name]) for name in SETTINGS)
-    print(f"{'matrix product':28} stock {stock:.0f}   paddlex {ours:.0f} GFLOP/s   ratio {ours / stock:.1f}x")
+        _print_row(f"{title} step, s", {name: min(run[key] for run in runs[name]) for name in WAYS})
+    speeds = {name: max(run["gflops"] for run in runs[name]) for name in WAYS}
+    _print_row("matrix product, s per TFLOP", {name: 1000 / speed for name, speed in speeds.items()})
     _print_profile(min(runs["paddlex"], key=lambda run: run["step"]))
 
 
+def _print_row(title: str, seconds: dict[str, float]) -> None:
+    cells = [f"{name} {value:6.2f} ({seconds['stock'] / value:.1f}x)" for name, value in seconds.items()]
+    print(f"{title:28} {'   '.join(cells)}")
+
+
 def _run_child(name: str) -> dict[str, float]:
-    environment = {k: v for k, v in os.environ.items() if k not in STOCK}
-    if name == "stock":
-        environment |= STOCK
+    environment = {k: v for k, v in os.environ.items() if k not in WAYS["stock"]} | WAYS[name]
     command = [sys.executable, __file__, "--child", *sys.argv[1:]]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     measured: dict[str, float] = json.loads(result.stdout.splitlines()[-1])
