@@ -4,7 +4,7 @@
 
 Each way runs the same step in processes of its own, in turns (A B C A B C); the best step of each counts.
 "stock" is what Paddle does by itself: one OpenMP thread, MKL choosing its own code path, its own convolutions
-and RoIAlign. "settings" has our environment variables, "paddlex" our operators as well; the ratios are to stock.
+and RoIAlign. "settings" has our environment variables, "paddlex" our operators too. The ratios are to stock.
 That of a plain matrix product shows what settings alone could gain on the machine at most.
 """
 
