@@ -10,8 +10,8 @@ import paddle
 import pytest
 from paddle import nn
 
-from paddlex.nn.biased_conv import BiasedConv2D
 from paddlex.nn.conv_bn import ConvBN
+from paddlex.nn.convolution import Conv2D
 from paddlex.nn.fake_quant import (
     AbsMax,
     ChannelWiseAbsMax,
@@ -133,7 +133,7 @@ def rounded(x: paddle.Tensor, *, axis: int | None = None) -> paddle.Tensor:
     [
         pytest.param(lambda: nn.Conv2D(4, 6, 3, padding=1), 0, id="convolution"),
         pytest.param(lambda: nn.Conv2D(4, 4, 3, stride=2, groups=4), 0, id="depthwise"),
-        pytest.param(lambda: BiasedConv2D(4, 6, 3, padding=1), 0, id="biased"),
+        pytest.param(lambda: Conv2D(4, 6, 3, padding=1), 0, id="biased"),
         pytest.param(lambda: nn.Conv2DTranspose(4, 6, 2, stride=2), 1, id="transposed"),
     ],
 )
