@@ -55,6 +55,7 @@ def _compare(
     import paddle
     from paddle import nn
 
+    from paddlex.nn.conv_cpu import fast_convolutions
     from paddlex.nn.convolution import Conv2D
 
     layers = [kind(channels, out, bias_attr=False, **arguments) for kind in (nn.Conv2D, Conv2D)]
@@ -66,7 +67,8 @@ def _compare(
 
     def step(which: int) -> Callable[[], None]:
         def run() -> None:
-            y = layers[which](x)
+            with fast_convolutions():
+                y = layers[which](x)
             results[which] = [y, *paddle.grad(y, [x, layers[which].weight], gradient)]
 
         return run

@@ -86,6 +86,7 @@ def _measure(options: argparse.Namespace) -> dict[str, float]:
     prepare_cpu()
     import paddle
 
+    from paddlex.nn.conv_cpu import fast_convolutions
     from paddlex.repo_apis.paddle_detection.suite import MODELS
 
     size = (options.size, options.size)
@@ -98,7 +99,9 @@ def _measure(options: argparse.Namespace) -> dict[str, float]:
     batch = _batch(options)
 
     def step() -> None:
-        network(batch)["loss"].backward()
+        with fast_convolutions():
+            losses = network(batch)
+        losses["loss"].backward()
         optimizer.step()
         optimizer.clear_grad()
 
@@ -127,6 +130,8 @@ def _parts(network: Any, optimizer: Any, batch: dict[str, Any]) -> dict[str, flo
     """Split one step: the criterion runs on detached predictions, its gradient is then handed on."""
     import paddle
 
+    from paddlex.nn.conv_cpu import fast_convolutions
+
     stamps = [time.perf_counter()]
     received: list[tuple[Any, ...]] = []
     criterion = network.criterion
@@ -141,7 +146,8 @@ def _parts(network: Any, optimizer: Any, batch: dict[str, Any]) -> dict[str, flo
             return {}
 
     network.criterion = Recorder()
-    network(batch)
+    with fast_convolutions():
+        network(batch)
     network.criterion = criterion
     stamps.append(time.perf_counter())
     (arguments, keywords) = received[0]
@@ -184,6 +190,7 @@ def _rcnn_step(options: argparse.Namespace, batch: dict[str, Any]) -> Callable[[
     """A training step of MaskRCNN-ResNet50-FPN as its recipe trains it."""
     import paddle
 
+    from paddlex.nn.conv_cpu import fast_convolutions
     from paddlex.repo_apis.paddle_detection.suite import MODELS
     from paddlex.structures.masks import MaskCrops
     from paddlex.structures.shapes import InstanceShapes
@@ -197,7 +204,9 @@ def _rcnn_step(options: argparse.Namespace, batch: dict[str, Any]) -> Callable[[
     inputs = {**batch, "gt_masks": masks, "im_shape": im_shape}
 
     def step() -> None:
-        network(inputs)["loss"].backward()
+        with fast_convolutions():
+            losses = network(inputs)
+        losses["loss"].backward()
         optimizer.step()
         optimizer.clear_grad()
 

@@ -1,6 +1,13 @@
-"""Convolutions in the host's memory by oneDNN, with their gradients."""
+"""Convolutions in the host's memory by oneDNN, with their gradients.
 
-from collections.abc import Sequence
+Training steps ask for them. Elsewhere a network computes with Paddle's operators, to the last bit as in other
+toolkits on the same machine: oneDNN adds in another order, which batch statistics of a hundred layers can
+amplify from 1e-7 to 1e-3.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal
 
 import numpy as np
@@ -11,7 +18,22 @@ from paddle.autograd import PyLayer, PyLayerContext
 from paddlex.nn.onednn import Convolution, Geometry, convolution
 from paddlex.utils.cpu import uses_own_operators
 
-__all__ = ["conv2d_cpu"]
+__all__ = ["conv2d_cpu", "fast_convolutions"]
+
+_wanted = ContextVar("fast_convolutions", default=False)
+
+
+@contextmanager
+def fast_convolutions() -> Iterator[None]:
+    """Let oneDNN compute the convolutions of a forward pass, and of its backward pass whenever that is.
+
+    Where it cannot, and with PADDLEX_CPU_OPERATORS=paddle in the environment, Paddle does as ever.
+    """
+    token = _wanted.set(True)
+    try:
+        yield
+    finally:
+        _wanted.reset(token)
 
 
 def conv2d_cpu(
@@ -37,8 +59,8 @@ def conv2d_cpu(
         groups: groups of channels.
 
     Returns:
-        (B, O, H', W'), differentiable in all three; None where oneDNN is not to be had or of no use: other
-        devices and types, graphs being traced, empty batches, the user's PADDLEX_CPU_OPERATORS=paddle.
+        (B, O, H', W'), differentiable in all three; None outside `fast_convolutions`, and where oneDNN is not
+        to be had or of no use: other devices and types, graphs being traced, empty batches.
     """
     if not _applies(x, kernels):
         return None
@@ -67,7 +89,8 @@ def _same_padding(sides: Sequence[int], kernel: Sequence[int], stride: Sequence[
 
 def _applies(x: Tensor, kernels: Tensor) -> bool:
     return (
-        paddle.in_dynamic_mode()
+        _wanted.get()
+        and paddle.in_dynamic_mode()
         and x.place.is_cpu_place()
         and x.dtype == kernels.dtype == paddle.float32
         and uses_own_operators()

@@ -1,8 +1,8 @@
 """Convolutions that are as fast on a CPU as it allows.
 
-On the CPU `Conv2D` goes through oneDNN, given a Paddle wheel that carries it (Linux on x86); then the
-convolutions of a training step are 1.2 to 5 times as fast as with Paddle's operator (docs/benchmarks.md).
-Elsewhere, and in graphs, it is Paddle's.
+In training steps on the CPU (`conv_cpu.fast_convolutions`) `Conv2D` goes through oneDNN, given a Paddle wheel
+that carries it (Linux on x86); then the convolutions are 1.2 to 5 times as fast as with Paddle's operator
+(docs/benchmarks.md). Otherwise it is Paddle's.
 
 Paddle adds a bias by broadcasting (1, C, 1, 1) and sums its gradient over three axes, neither of which is
 vectorised on a CPU: for a mask head's (64, 256, 28, 28) features 190 ms. Seen as N C rows of pixels, sum and

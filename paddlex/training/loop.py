@@ -13,6 +13,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from paddlex.nn.conv_cpu import fast_convolutions
 from paddlex.training import distributed
 from paddlex.training.divergence import require_finite_losses, stop_for_gradients
 from paddlex.training.ema import Ema
@@ -230,7 +231,7 @@ class Loop:
         """Add up the gradients of `batches`; return their mean losses."""
         totals: dict[str, float] = {}
         for batch in batches:
-            with self.precision.autocast():
+            with self.precision.autocast(), fast_convolutions():
                 losses = self.network(to_tensors(batch))
             # One transfer for all terms; it also waits for the card, so that the times are true.
             values = paddle.stack([value.reshape([]).astype("float32") for value in losses.values()]).numpy()

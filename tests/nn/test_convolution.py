@@ -7,6 +7,7 @@ from paddle import Tensor, nn
 from paddle.static import InputSpec
 
 from paddlex.nn import conv_cpu, onednn
+from paddlex.nn.conv_cpu import fast_convolutions
 from paddlex.nn.convolution import Conv2D, DoublingConv2DTranspose
 
 CASES = {
@@ -29,7 +30,8 @@ needs_onednn = pytest.mark.skipif(HAS_ONEDNN is None, reason="Paddle's wheel has
 def _values_and_gradients(layer: nn.Layer, image: np.ndarray) -> list[np.ndarray]:
     layer.clear_gradients()
     x = paddle.to_tensor(image, stop_gradient=False)
-    y = layer(x)
+    with fast_convolutions():
+        y = layer(x)
     (y * y).sum().backward()
     return [y.numpy(), x.grad.numpy(), *(parameter.grad.numpy() for parameter in layer.parameters())]
 
@@ -40,6 +42,11 @@ def _pair(ours: nn.Layer, plain: nn.Layer) -> tuple[nn.Layer, nn.Layer]:
         ours.bias.set_value(paddle.linspace(-2, 3, ours.bias.shape[0]))
     plain.set_state_dict(ours.state_dict())
     return ours, plain
+
+
+def _fast(layer: nn.Layer, x: Tensor) -> Tensor:
+    with fast_convolutions():
+        return layer(x)
 
 
 def _is_onednns(y: Tensor) -> bool:
@@ -77,22 +84,32 @@ def test_the_transposed_one_computes_what_paddles_own_layer_does(training: bool)
 def test_no_regions_at_all_are_no_error() -> None:
     layer = Conv2D(3, 4, 3, padding=1).train()
 
-    assert layer(paddle.zeros([0, 3, 14, 14])).shape == [0, 4, 14, 14]
+    assert _fast(layer, paddle.zeros([0, 3, 14, 14])).shape == [0, 4, 14, 14]
 
 
 @needs_onednn
-def test_onednn_computes_it_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onednn_computes_it_where_asked_for_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     layer, x = Conv2D(3, 4, 3), paddle.rand([1, 3, 6, 6])
 
-    assert _is_onednns(layer(x))
-    monkeypatch.setenv("PADDLEX_CPU_OPERATORS", "paddle")
+    assert _is_onednns(_fast(layer, x))
     assert not _is_onednns(layer(x))
+    monkeypatch.setenv("PADDLEX_CPU_OPERATORS", "paddle")
+    assert not _is_onednns(_fast(layer, x))
+
+
+def test_a_pass_that_fails_ends_the_wish_for_speed() -> None:
+    with pytest.raises(ValueError, match="stop"), fast_convolutions():
+        raise ValueError("stop")
+
+    assert not _is_onednns(Conv2D(3, 4, 3)(paddle.rand([1, 3, 6, 6])))
 
 
 def test_without_onednn_paddle_computes_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conv_cpu, "convolution", lambda _: None)
 
-    assert not _is_onednns(Conv2D(3, 4, 3)(paddle.rand([1, 3, 6, 6])))
+    assert not _is_onednns(_fast(Conv2D(3, 4, 3), paddle.rand([1, 3, 6, 6])))
 
 
 @needs_onednn
@@ -102,7 +119,7 @@ def test_frozen_kernels_get_no_gradient_and_cost_none(monkeypatch: pytest.Monkey
     monkeypatch.setattr(onednn.Convolution, "backward_kernels", lambda *_: pytest.fail("computed"))
     x = paddle.rand([1, 3, 6, 6])
     x.stop_gradient = False
-    layer(x).sum().backward()
+    _fast(layer, x).sum().backward()
 
     assert x.grad is not None
     assert layer.weight.grad is None
@@ -112,7 +129,7 @@ def test_frozen_kernels_get_no_gradient_and_cost_none(monkeypatch: pytest.Monkey
 def test_a_photo_without_gradient_gets_none(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = Conv2D(3, 4, 3)
     monkeypatch.setattr(onednn.Convolution, "backward_images", lambda *_: pytest.fail("computed"))
-    layer(paddle.rand([1, 3, 6, 6])).sum().backward()
+    _fast(layer, paddle.rand([1, 3, 6, 6])).sum().backward()
 
     assert layer.weight.grad is not None
 
@@ -126,7 +143,7 @@ def test_views_of_other_arrays_are_read_at_the_right_place(view: object) -> None
     ours, plain = _pair(Conv2D(3, 4, 3, padding=1), nn.Conv2D(3, 4, 3, padding=1))
     x = view(paddle.rand([4, 3, 6, 6]))
 
-    np.testing.assert_allclose(ours(x).numpy(), plain(x).numpy(), atol=1e-5)
+    np.testing.assert_allclose(_fast(ours, x).numpy(), plain(x).numpy(), atol=1e-5)
 
 
 def test_sizes_in_turn_share_their_scratch_memory() -> None:
@@ -134,7 +151,7 @@ def test_sizes_in_turn_share_their_scratch_memory() -> None:
     images = [paddle.rand([2, 16, side, side + 3]) for side in (8, 40, 8, 21)]
 
     for x in images:
-        np.testing.assert_allclose(ours(x).numpy(), plain(x).numpy(), atol=1e-5)
+        np.testing.assert_allclose(_fast(ours, x).numpy(), plain(x).numpy(), atol=1e-5)
 
 
 @needs_onednn
@@ -144,13 +161,14 @@ def test_a_geometry_onednn_does_not_know_is_left_to_paddle(monkeypatch: pytest.M
 
     monkeypatch.setattr(onednn, "_create", refuse)
 
-    assert not _is_onednns(Conv2D(3, 5, 3)(paddle.rand([1, 3, 11, 13])))
+    assert not _is_onednns(_fast(Conv2D(3, 5, 3), paddle.rand([1, 3, 11, 13])))
 
 
 def test_the_graph_for_deployment_has_paddles_operator() -> None:
     layer = Conv2D(3, 4, 3).eval()
     graph = paddle.jit.to_static(layer, input_spec=[InputSpec([None, 3, None, None])], full_graph=True)
-    program = str(graph.forward.concrete_program.main_program)
+    with fast_convolutions():
+        program = str(graph.forward.concrete_program.main_program)
 
     assert "pd_op.conv2d" in program
     assert "py_layer" not in program

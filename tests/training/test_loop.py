@@ -14,6 +14,8 @@ from paddle import nn
 from pycocotools import mask as coco_mask
 from toy import ToyLoader, toy_loop
 
+from paddlex.nn import onednn
+from paddlex.nn.convolution import Conv2D
 from paddlex.structures.shapes import InstanceShapes
 from paddlex.training.hooks import Hook
 from paddlex.training.loop import Loop, Position, StepReport
@@ -37,6 +39,25 @@ def test_run_takes_every_batch_of_every_epoch(tmp_path: Path) -> None:
     assert {report.images for report in record.reports} == {2}
     assert (loop.position.epoch, loop.position.step) == (2, 10)
     assert record.reports[3].learning_rate == 0.01, "three steps of warm-up are over"
+
+
+def test_only_training_steps_ask_onednn_for_convolutions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    compute = Conv2D.forward
+
+    def watched(layer: Conv2D, x: paddle.Tensor) -> paddle.Tensor:
+        y = compute(layer, x)
+        asked.append("_Convolve" in y.grad_fn.name())
+        return y
+
+    monkeypatch.setattr(Conv2D, "forward", watched)
+    available = onednn._library() is not None
+    loop = toy_loop(tmp_path, epochs=1)
+    loop.run()
+    loop.network(next(ToyLoader().epoch(0)))
+    assert asked == [available] * 5 + [False]
 
 
 def test_an_optimiser_with_a_scheduler_follows_it_and_a_resumed_run_takes_it_up(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from paddlex.nn.convolution import Conv2D
 from paddlex.training.checkpoint import Checkpoints
 from paddlex.training.checkpoint_store import CheckpointStore
 from paddlex.training.ema import Ema
@@ -31,7 +32,7 @@ class ToyNetwork(nn.Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv = nn.Conv2D(3, 4, 3, padding=1)
+        self.conv = Conv2D(3, 4, 3, padding=1)
         self.bn = nn.BatchNorm2D(4)
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(4, 2)
