@@ -125,29 +125,31 @@ class Convolution:
     def forward(self, images: int, kernels: int, bias: int | None, output: int) -> None:
         """Write the convolution to `output`; all arguments are addresses."""
         tensors = {_SRC: images, _WEIGHTS: kernels, _DST: output}
-        biased = bias is not None
-        self._run("forward", biased, tensors | ({_BIAS: bias} if bias is not None else {}))
+        if bias is not None:
+            tensors[_BIAS] = bias
+        self._run("forward", tensors, biased=bias is not None)
 
     def backward_images(self, gradient: int, kernels: int, images_gradient: int) -> None:
         """Write to `images_gradient` what the `gradient` of the output means for the images."""
         tensors = {_DIFF_DST: gradient, _WEIGHTS: kernels, _DIFF_SRC: images_gradient}
-        self._run("images", False, tensors)
+        self._run("images", tensors, biased=False)
 
     def backward_kernels(
         self, images: int, gradient: int, kernels_gradient: int, bias_gradient: int | None
     ) -> None:
         """Write what the `gradient` of the output means for the kernels and, where there is one, the bias."""
         tensors = {_SRC: images, _DIFF_DST: gradient, _DIFF_WEIGHTS: kernels_gradient}
-        biased = bias_gradient is not None
-        self._run("kernels", biased, tensors | ({_DIFF_BIAS: bias_gradient} if bias_gradient else {}))
+        if bias_gradient is not None:
+            tensors[_DIFF_BIAS] = bias_gradient
+        self._run("kernels", tensors, biased=bias_gradient is not None)
 
-    def _run(self, what: str, biased: bool, tensors: dict[int, int]) -> None:
+    def _run(self, what: str, tensors: dict[int, int], *, biased: bool) -> None:
         with _turn:
             if (what, biased) not in self._plans:
-                self._plans[what, biased] = self._plan(what, biased)
+                self._plans[what, biased] = self._plan(what, biased=biased)
             self._plans[what, biased].run(tensors)
 
-    def _plan(self, what: str, biased: bool) -> "_Plan":
+    def _plan(self, what: str, *, biased: bool) -> "_Plan":
         plain = self._plain
         if what == "forward":
             descriptor = self._describe_forward(biased=biased)
@@ -303,12 +305,11 @@ def _check(name: str, *arguments: Any) -> None:  # noqa: ANN401
         raise _OneDNNError(f"dnnl_{name} returned {status}")
 
 
-def _create(kind: str, *arguments: Any) -> _Handle:  # noqa: ANN401
-    """Call `dnnl_<kind>_create`, whose first argument receives the new object."""
+def _create(kind: str, *arguments: Any, variant: str = "") -> _Handle:  # noqa: ANN401
+    """Call `dnnl_<kind>_create<variant>`, whose first argument receives the new object."""
     created = ctypes.c_void_p()
-    constructor, _, variant = kind.partition(":")
-    _check(f"{constructor}_create{variant}", ctypes.byref(created), *arguments)
-    family = "primitive_desc" if constructor.endswith("primitive_desc") else constructor
+    _check(f"{kind}_create{variant}", ctypes.byref(created), *arguments)
+    family = "primitive_desc" if kind.endswith("primitive_desc") else kind
     return _Handle(created.value or 0, destroy=getattr(_library(), f"dnnl_{family}_destroy"))
 
 
@@ -325,12 +326,13 @@ def _stream() -> _Handle:
 def _rows(shape: Sequence[int]) -> _Handle:
     """Describe an array of the shape in C order."""
     strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-    return _create("memory_desc:_with_strides", len(shape), _Dims(*shape), _F32, _Dims(*strides))
+    dimensions = len(shape), _Dims(*shape), _F32, _Dims(*strides)
+    return _create("memory_desc", *dimensions, variant="_with_strides")
 
 
 def _any(shape: Sequence[int]) -> _Handle:
     """Describe an array of the shape whose layout oneDNN may choose."""
-    return _create("memory_desc:_with_tag", len(shape), _Dims(*shape), _F32, _ANY_LAYOUT)
+    return _create("memory_desc", len(shape), _Dims(*shape), _F32, _ANY_LAYOUT, variant="_with_tag")
 
 
 def _memory(layout: _Handle) -> _Handle:
