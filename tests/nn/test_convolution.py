@@ -156,7 +156,7 @@ def test_sizes_in_turn_share_their_scratch_memory() -> None:
 
 @needs_onednn
 def test_a_geometry_onednn_does_not_know_is_left_to_paddle(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise onednn._OneDNNError("dnnl_convolution_forward_primitive_desc_create returned 3")
 
     monkeypatch.setattr(onednn, "_create", refuse)
