@@ -55,7 +55,7 @@ def conv2d_cpu(
         stride: (rows, columns).
         padding: (rows, columns) at either side, or (top, bottom, left, right), or "SAME": as many as give
             ceil(side / stride) outputs, the odd one after the last pixel.
-        dilation: (rows, columns).
+        dilation: (rows, columns); with "SAME" Paddle takes 1.
         groups: groups of channels.
 
     Returns:
@@ -65,6 +65,7 @@ def conv2d_cpu(
     if not _applies(x, kernels):
         return None
     if padding == "SAME":
+        dilation = (1, 1)  # as Paddle does
         padding = _same_padding(x.shape[2:], kernels.shape[2:], stride)
     top, bottom, left, right = padding if len(padding) == 4 else np.repeat(padding, 2).tolist()
     geometry = Geometry(
@@ -104,12 +105,13 @@ class _Convolve(PyLayer):
     def forward(
         ctx: PyLayerContext, x: Tensor, kernels: Tensor, bias: Tensor | None, code: Convolution
     ) -> Tensor:
+        # Before the copies, which inside a PyLayer never want one.
+        ctx.wanted = [tensor is not None and not tensor.stop_gradient for tensor in (x, kernels, bias)]
         x, kernels = x.contiguous(), kernels.contiguous()
         y = paddle.empty(code.geometry.output, "float32")
         code.forward(_address(x), _address(kernels), None if bias is None else _address(bias), _address(y))
         ctx.save_for_backward(x, kernels)
         ctx.code, ctx.biased = code, bias is not None
-        ctx.wanted = [tensor is not None and not tensor.stop_gradient for tensor in (x, kernels, bias)]
         return y
 
     @staticmethod

@@ -16,6 +16,7 @@ CASES = {
     "without bias": ((3, 4, 3), {"bias_attr": False}),
     "strided": ((3, 20, 7), {"padding": 3, "stride": 2}),
     "same": ((3, 4, 3), {"padding": "SAME", "stride": 2}),
+    "same, dilated": ((3, 4, 3), {"padding": "SAME", "dilation": 2}),
     "one side": ((3, 4, 2), {"padding": [0, 1, 0, 1]}),
     "flat": ((3, 4, (1, 3)), {"padding": (0, 1), "stride": (2, 1)}),
     "dilated": ((3, 4, 3), {"padding": 4, "dilation": 4}),
@@ -144,6 +145,18 @@ def test_views_of_other_arrays_are_read_at_the_right_place(view: object) -> None
     x = view(paddle.rand([4, 3, 6, 6]))
 
     np.testing.assert_allclose(_fast(ours, x).numpy(), plain(x).numpy(), atol=1e-5)
+
+
+def test_a_view_gets_its_gradient() -> None:
+    layer, gradients = Conv2D(3, 4, 3, padding=1), []
+    image = np.random.default_rng(0).normal(size=(2, 3, 5, 6)).astype(np.float32)
+    for forward in (_fast, lambda layer, x: layer(x)):
+        x = paddle.to_tensor(image, stop_gradient=False)
+        y = forward(layer, x.transpose([0, 1, 3, 2]))
+        (y * y).sum().backward()
+        gradients.append(x.grad.numpy())
+
+    np.testing.assert_allclose(*gradients, rtol=1e-4, atol=1e-5)
 
 
 def test_sizes_in_turn_share_their_scratch_memory() -> None:
