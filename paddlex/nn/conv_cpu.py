@@ -15,8 +15,8 @@ import paddle
 from paddle import Tensor
 from paddle.autograd import PyLayer, PyLayerContext
 
+from paddlex.nn.cpu_operators import own_operators_apply
 from paddlex.nn.onednn import Convolution, Geometry, convolution
-from paddlex.utils.cpu import uses_own_operators
 
 __all__ = ["conv2d_cpu", "fast_convolutions"]
 
@@ -62,7 +62,7 @@ def conv2d_cpu(
         (B, O, H', W'), differentiable in all three; None outside `fast_convolutions`, and where oneDNN is not
         to be had or of no use: other devices and types, graphs being traced, empty batches.
     """
-    if not _applies(x, kernels):
+    if not (_wanted.get() and own_operators_apply(x, kernels)):
         return None
     if padding == "SAME":
         dilation = (1, 1)  # as Paddle does
@@ -86,16 +86,6 @@ def _same_padding(sides: Sequence[int], kernel: Sequence[int], stride: Sequence[
         total = max((-(-side // step) - 1) * step + reach - side, 0)
         padding += [total // 2, total - total // 2]
     return padding
-
-
-def _applies(x: Tensor, kernels: Tensor) -> bool:
-    return (
-        _wanted.get()
-        and paddle.in_dynamic_mode()
-        and x.place.is_cpu_place()
-        and x.dtype == kernels.dtype == paddle.float32
-        and uses_own_operators()
-    )
 
 
 class _Convolve(PyLayer):

@@ -7,8 +7,8 @@ import paddle
 from paddle import Tensor
 from paddle.vision.ops import distribute_fpn_proposals, roi_align
 
+from paddlex.nn.cpu_operators import own_operators_apply
 from paddlex.nn.roi_align_cpu import roi_align_cpu
-from paddlex.utils.cpu import uses_own_operators
 
 __all__ = ["RoIAlign"]
 
@@ -68,7 +68,8 @@ class RoIAlign:
         return paddle.concat(pooled).gather(restore.flatten())
 
     def _pool(self, level: int, feature: Tensor, rois: Tensor, counts: Tensor) -> Tensor:
-        pool = roi_align_cpu if _learns_on_cpu(feature) else roi_align
+        learns_here = own_operators_apply(feature) and not feature.stop_gradient
+        pool = roi_align_cpu if learns_here else roi_align
         return pool(
             feature,
             rois,
@@ -78,13 +79,3 @@ class RoIAlign:
             sampling_ratio=self.sampling_ratio,
             aligned=self.aligned,
         )
-
-
-def _learns_on_cpu(feature: Tensor) -> bool:
-    return (
-        paddle.in_dynamic_mode()
-        and not feature.stop_gradient
-        and feature.place.is_cpu_place()
-        and feature.dtype == paddle.float32
-        and uses_own_operators()
-    )
